@@ -1,0 +1,40 @@
+"""mmeff: efficient detection for MMDetection 3.x.
+
+Importing the package is light (no torch): it only installs the import hooks of
+`mmeff._hooks`, which lets mmdet run on a pure-Python mmcv and mends upstream defects.
+Classes such as `mmeff.VoVNet` are imported when first asked for.
+"""
+
+from mmeff import _hooks
+from mmeff.version import __version__
+
+_hooks.install()
+
+
+def config_path(name: str) -> str:
+    """Absolute path of a config that travels with mmeff.
+
+    Args:
+        name: Path below `configs/`, for example `vovnet39_maskrcnn.py`.
+
+    Raises:
+        UserError: No such config; the message lists those that exist.
+    """
+    from mmeff.apis.config import config_path
+
+    return config_path(name)
+
+
+def __getattr__(name: str):
+    """Public classes by name, so that `mmeff.VoVNet` resolves from any registry."""
+    if name.startswith('_'):
+        raise AttributeError(name)
+    from importlib import import_module
+
+    try:
+        return getattr(import_module('mmeff.models'), name)
+    except AttributeError:
+        raise AttributeError(f'mmeff has no attribute {name!r}') from None
+
+
+__all__ = ['__version__', 'config_path']

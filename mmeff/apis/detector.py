@@ -1,0 +1,75 @@
+"""Build a detector from a config, with or without trained weights."""
+
+import warnings
+from pathlib import Path
+
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from torch import nn
+
+from mmeff.checkpoints.loading import load_detector_weights
+from mmeff.errors import UserError
+
+
+def build_detector(
+    cfg: Config, checkpoint: str | Path | None = None, device: str | None = None
+) -> nn.Module:
+    """A detector in eval mode, as mmdet's `init_detector` gives it.
+
+    Needs neither a dataset nor a network: without a checkpoint the weights are random
+    (from the model's own initialisers, seeded) and the class names come from the config.
+
+    Args:
+        cfg: Config of the detector; kept as `model.cfg`.
+        checkpoint: Path or URL of its weights; must fit the model entirely.
+        device: For example 'cpu' or 'cuda:0'; by default a GPU when there is one.
+
+    Returns:
+        The detector, with `cfg` and `dataset_meta` set.
+
+    Raises:
+        UserError: The config does not describe a model, or the weights do not fit.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    model = revert_sync_batchnorm(build_from(MODELS, cfg.get('model'), 'model'))
+    if checkpoint is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model.init_weights()
+        meta = {}
+    else:
+        meta = load_detector_weights(model, str(checkpoint))
+    saved = {k.lower(): v for k, v in meta.get('dataset_meta', {}).items()}
+    model.dataset_meta = {**_config_meta(cfg), **saved}
+    model.cfg = cfg
+    return model.to(torch.device(device or get_device())).eval()
+
+
+def build_from(registry, cfg: dict | None, what: str):
+    """Build from a registry; errors of the config become messages.
+
+    Raises:
+        UserError: The part of the config is missing or its arguments are wrong.
+    """
+    if cfg is None:
+        raise UserError(f'the config has no `{what}`')
+    try:
+        return registry.build(cfg)
+    except (KeyError, TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise UserError(f'`{what}` of the config cannot be built: {error}') from error
+
+
+def _config_meta(cfg: Config) -> dict:
+    """Class names and colours of the test set, without reading its annotations."""
+    dataset = cfg.get('test_dataloader', {}).get('dataset')
+    if dataset is None:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return dict(
+            build_from(DATASETS, {**dataset, 'lazy_init': True}, 'dataset').metainfo
+        )

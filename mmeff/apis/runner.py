@@ -1,0 +1,59 @@
+"""Build a Runner and run it, with the errors of data and config as messages."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmeff.datasets import adopt
+from mmeff.errors import UserError
+
+
+def prepare(cfg: Config, work_dir, data, classes, cfg_options, launcher) -> Config:
+    """Settings that training and testing share, in the order of their precedence."""
+    cfg.work_dir = str(work_dir or Path('work_dirs') / Path(cfg.filename).stem)
+    cfg.launcher = launcher
+    if data is not None:
+        for line in adopt(cfg, data, cfg.work_dir, classes=classes):
+            print(line)
+        cfg.merge_from_dict(dict(cfg_options or {}))  # what is asked for wins
+    elif classes is not None:
+        raise UserError('--classes chooses classes of --data; give both')
+    return cfg
+
+
+def build_runner(cfg: Config) -> Runner:
+    """A Runner, or a message about the config it cannot be built from.
+
+    Raises:
+        UserError: A part of the config is wrong.
+    """
+    with friendly_errors():
+        try:
+            return Runner.from_cfg(cfg)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise UserError(f'the config cannot be built: {error}') from error
+
+
+@contextmanager
+def friendly_errors() -> Iterator[None]:
+    """Turns what the stack raises over missing or broken data into `UserError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(
+            f'{error}. Put the data set where the config expects it '
+            '(`*_dataloader.dataset.data_root`), or train on a folder of yours with '
+            '--data PATH'
+        ) from error
+    except AssertionError as error:
+        # mmcv's loader asserts that an image was decoded
+        _, found, path = str(error).rpartition('failed to load image: ')
+        if not found:
+            raise
+        raise UserError(
+            f'image {path.strip()} cannot be decoded: the file is damaged or not an '
+            'image. Replace it, or remove it from the annotations'
+        ) from error

@@ -1,0 +1,78 @@
+"""Train a detector."""
+
+from pathlib import Path
+
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from mmeff.apis.config import load_config
+from mmeff.apis.runner import build_runner, friendly_errors, prepare
+from mmeff.errors import UserError
+
+
+def train(
+    config,
+    work_dir: str | Path | None = None,
+    data: str | Path | None = None,
+    classes: list[str] | None = None,
+    preset: str | None = None,
+    amp: bool = False,
+    auto_scale_lr: bool = False,
+    resume: str | None = None,
+    launcher: str = 'none',
+    cfg_options: dict | None = None,
+) -> Runner:
+    """Train a detector and keep its best and its latest checkpoints.
+
+    Args:
+        config: Config, its path, or the name of one that comes with mmeff.
+        work_dir: Folder for checkpoints and logs; `work_dirs/<config>` by default.
+        data: Folder in COCO, VOC or YOLO layout, or 'shapes' for the generated set; by
+            default what the config says.
+        classes: With `data`: the classes to learn; by default all.
+        preset: Name of a fragment of settings in `configs/_base_/presets`.
+        amp: Mixed precision: float16 on a GPU, bfloat16 on a CPU.
+        auto_scale_lr: Scale the learning rate with the batch size.
+        resume: 'auto' to go on from the latest checkpoint in `work_dir`, or a path.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        cfg_options: Settings to override, with dotted keys.
+
+    Returns:
+        The Runner after training; `runner.model` has the last weights.
+
+    Raises:
+        UserError: Config, data or checkpoint are wrong, or the loss is not finite.
+    """
+    cfg = load_config(config, cfg_options, preset)
+    cfg = prepare(cfg, work_dir, data, classes, cfg_options, launcher)
+    if amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    if auto_scale_lr:
+        _enable_auto_scale_lr(cfg)
+    if resume is not None:
+        _set_resume(cfg, resume)
+    runner = build_runner(cfg)
+    with friendly_errors():
+        runner.train()
+    return runner
+
+
+def _enable_auto_scale_lr(cfg) -> None:
+    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
+        raise UserError(
+            '--auto-scale-lr: the config does not say for which batch size its learning '
+            'rate is meant; add auto_scale_lr=dict(base_batch_size=N)'
+        )
+    cfg.auto_scale_lr.enable = True
+
+
+def _set_resume(cfg, resume: str) -> None:
+    cfg.resume = True
+    if resume != 'auto':
+        if not Path(resume).is_file():
+            raise UserError(f'--resume {resume}: no such file')
+        cfg.load_from = resume
+    elif find_latest_checkpoint(cfg.work_dir) is None:
+        print(
+            f'nothing to resume in {cfg.work_dir}: training starts from the beginning'
+        )

@@ -1,0 +1,1 @@
+"""Reading weights: safely, and only when they fit the model."""

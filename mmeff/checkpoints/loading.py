@@ -1,0 +1,74 @@
+"""Put the weights of a trained detector into a model, all of them or none."""
+
+from collections.abc import Mapping
+
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+from mmeff.errors import UserError
+
+
+def load_detector_weights(model: nn.Module, checkpoint: str) -> dict:
+    """Load a whole detector and return the checkpoint's `meta`.
+
+    Args:
+        model: The detector to fill.
+        checkpoint: Path or URL of a checkpoint of mmengine, or of a plain state dict.
+
+    Raises:
+        UserError: No such file, cut off, not plain weights, or of another model.
+    """
+    try:
+        content = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
+    except (FileNotFoundError, ImportError) as error:
+        raise UserError(str(error)) from error
+    state, meta = split_checkpoint(content, checkpoint)
+    check_fit(state, model, checkpoint)
+    model.load_state_dict(state, strict=False)
+    return meta
+
+
+def split_checkpoint(content, name: str) -> tuple[dict, dict]:
+    """State dict and meta of what was read from a file called `name`.
+
+    Raises:
+        UserError: The content is no dictionary of tensors.
+    """
+    if not isinstance(content, Mapping):
+        raise UserError(
+            f'checkpoint {name} holds a {type(content).__name__}; expected a dictionary '
+            "with 'state_dict', or a state dict"
+        )
+    state = content.get('state_dict', content)
+    state = {key.removeprefix('module.'): value for key, value in state.items()}
+    return state, content.get('meta', {}) if 'state_dict' in content else {}
+
+
+def check_fit(state: Mapping, model: nn.Module, name: str) -> None:
+    """Check that a state dict has every tensor of a model, in its shape.
+
+    Raises:
+        UserError: Some are missing or differ; the message counts and names them.
+    """
+    expected = model.state_dict()
+    # A count of batches seen does not enter any output; some exporters drop it.
+    wanted = [key for key in expected if not key.endswith('num_batches_tracked')]
+    missing = [key for key in wanted if key not in state]
+    other = [
+        f'{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}'
+        for key in wanted
+        if key in state and state[key].shape != expected[key].shape
+    ]
+    if not missing and not other:
+        return
+    fitting = len(wanted) - len(missing) - len(other)
+    lines = [f'checkpoint {name} fits {fitting} of {len(wanted)} tensors of this model']
+    if missing:
+        lines.append(f'{len(missing)} missing, first {missing[0]}')
+    if other:
+        lines.append(f'{len(other)} of another shape, first {other[0]}')
+    lines.append(
+        'it was saved from another config or with other classes: use the config that '
+        'lies beside the checkpoint in its work dir'
+    )
+    raise UserError('; '.join(lines))

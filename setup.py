@@ -1,0 +1,46 @@
+"""Packaging of mmeff; configs and tools travel inside the package as `mmeff/.mim`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = {}
+exec((ROOT / 'mmeff' / 'version.py').read_text(), VERSION)
+
+setup(
+    name='mmeff',
+    version=VERSION['__version__'],
+    description='Efficient detection in MMDetection: VoVNet, GhostNet and kin, with '
+    'accuracy reported against measured speed',
+    long_description=(ROOT / 'README.md').read_text('utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=[*find_packages(include=['mmeff', 'mmeff.*']), 'mmeff_autoload'],
+    # A top-level name, so that torch can load it without importing mmeff.
+    package_dir={'mmeff_autoload': 'mmeff/autoload'},
+    package_data={'mmeff': ['.mim/**/*']},
+    install_requires=[
+        'torch>=2.6',  # weights-only loading with named exceptions
+        'torchvision>=0.21',
+        'mmengine>=0.10.7,<0.11',  # the import hooks know these releases
+        'mmdet>=3.3,<3.4',  # likewise
+        'psutil',
+        'rich',
+    ],
+    extras_require={
+        # Apart, because it installs into the same folder as a compiled mmcv. mmdet 3.3
+        # refuses mmcv 2.2.
+        'lite': ['mmcv-lite>=2.1,<2.2'],
+        'test': ['mmcv-lite>=2.1,<2.2', 'pytest', 'pytest-timeout', 'ruff', 'timm'],
+    },
+    entry_points={
+        'console_scripts': ['mmeff = mmeff.cli:main'],
+        'torch.backends': ['mmeff = mmeff_autoload:serve_mmcv_ext'],
+    },
+    classifiers=[
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Image Recognition',
+    ],
+)

@@ -1,0 +1,28 @@
+"""Evaluate a trained detector: COCO and VOC metrics.
+
+examples:
+  test vovnet39_maskrcnn.py best.pth                    COCO val2017
+  test work_dirs/run/vovnet39_maskrcnn.py best.pth      the data it was trained on
+  test vovnet39_maskrcnn.py best.pth --data path/to/folder
+"""
+
+from mmeff.cli import add_data, config_parser, run
+
+
+def main(argv=None) -> None:
+    parser = config_parser(__doc__)
+    parser.add_argument('checkpoint')
+    add_data(parser)
+    parser.add_argument('--out', metavar='FILE.pkl', help='save raw predictions')
+    parser.add_argument('--show-dir', help='save pictures of the predictions')
+    args = vars(parser.parse_args(argv))
+
+    from mmeff.apis.test import test
+
+    metrics = test(**args)
+    for name, value in metrics.items():
+        print(f'{name:<28} {value:.4f}')
+
+
+if __name__ == '__main__':
+    raise SystemExit(run(main))
