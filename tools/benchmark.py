@@ -111,7 +111,8 @@ def _print_result(console: Console, result: dict) -> None:
     shape = shapes[0] if shapes[0] == shapes[1] else '{}, padded to {}'.format(*shapes)
     console.print(
         f'{result["config"]}: {shape}, batch {settings["batch"]}, '
-        f'{settings["precision"]}, {settings["device"]}, {weights}'
+        f'{settings["precision"]}, {settings["device"]}, {weights}',
+        soft_wrap=True,
     )
     console.print(_latency_table(metrics))
     console.print(_count_table(metrics))
@@ -133,7 +134,7 @@ def _latency_table(metrics: dict) -> Table:
             *(f'{latency[key]:.2f}' for key in ('mean', 'median', 'p90', 'p99')),
             '–' if spread is None else f'{spread:.1f} %',  # noqa: RUF001
             str(latency['n']),
-            f'{metrics["fps"]:.2f}' if region == 'detect' else '',
+            f'{metrics["fps"]:.4g}' if region == 'detect' else '',
         )
     return table
 
@@ -193,9 +194,8 @@ def _remarks(result: dict) -> list[str]:
         )
     if metrics['proposals_per_img'] is not None:
         lines.append(
-            f'note: a detector with proposals, {metrics["proposals_per_img"]:g} in this '
-            'image; operations and latency depend on their number, and forward runs the '
-            'mask head on 100 of them where detect runs it on the boxes it keeps'
+            f'note: the second stage runs on {metrics["proposals_per_img"]:g} proposals; '
+            'operations and latency depend on their number, see docs/benchmark.md'
         )
     return lines
 

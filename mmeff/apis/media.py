@@ -225,7 +225,7 @@ def _check_header(file: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
-            pass
+            warnings.simplefilter('error', Image.DecompressionBombWarning)
             Image.open(file).close()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UserError(

@@ -37,11 +37,12 @@ class EpochSeedHook(Hook):
         _seed_all(int(sequence.generate_state(1, np.uint64)[0] >> 1))
 
 
-def seed_worker(worker_id: int) -> None:
+def seed_worker(worker_id: int, _scope_: str | None = None) -> None:
     """`worker_init_fn` of a training DataLoader: seeds from torch's per-epoch seed.
 
     torch draws a new base seed whenever workers start, from the state that
     `EpochSeedHook` set. Workers must therefore start anew each epoch
-    (`persistent_workers=False`).
+    (`persistent_workers=False`). `_scope_` is what mmengine adds to every dictionary
+    with a type when a config is inherited by package name.
     """
     _seed_all(torch.initial_seed())

@@ -167,15 +167,16 @@ def roi_pool_backward(
     pooled_width: int,
     spatial_scale: float,
 ) -> None:
-    """Add each output gradient to the pixel that was the maximum of its bin."""
-    grad_output, grad = widen(grad_output, torch.zeros_like(grad_input))
-    num_pixels = grad.size(2) * grad.size(3)
-    # place of the maximum in the whole (B, C, H * W) tensor
-    plane = rois[:, :1].long() * grad.size(1) + torch.arange(
-        grad.size(1), device=rois.device
+    """Write into `grad_input` the gradients, each at the maximum of its bin."""
+    grad_output, rois = widen(grad_output, rois)
+    # of the RoIs this kernel reads the image index only; the places are in argmax
+    grad = torch.ops.torchvision._roi_pool_backward(
+        grad_output,
+        rois,
+        argmax,
+        spatial_scale,
+        pooled_height,
+        pooled_width,
+        *grad_input.shape,
     )
-    place = plane[..., None] * num_pixels + argmax.flatten(2)
-    grad_output = grad_output.flatten(2).masked_fill(argmax.flatten(2) < 0, 0)
-    place = place.masked_fill(argmax.flatten(2) < 0, 0)
-    grad.view(-1).index_add_(0, place.flatten(), grad_output.flatten())
     grad_input.copy_(grad)

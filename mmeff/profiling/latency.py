@@ -88,8 +88,8 @@ class Latency:
     Attributes:
         rounds_ms: Samples in milliseconds, one tuple per round, in order.
         warmup_runs: Runs before the first sample.
-        warmup_stable: Whether the warm-up ended because the latency was stable; if
-            not, its time was over.
+        warmup_stable: Whether the latency was stable when the warm-up ended; if not,
+            its time was over.
     """
 
     rounds_ms: tuple[tuple[float, ...], ...]

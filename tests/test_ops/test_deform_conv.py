@@ -111,3 +111,16 @@ def test_dcn_layers_of_mmcv_train():
         layer(x).square().sum().backward()
         for name, parameter in layer.named_parameters():
             assert parameter.grad.any(), name
+
+
+@pytest.mark.parametrize('sizes', [((16, 24), (8, 12)), ((17, 25), (9, 13))])
+def test_dyhead_of_mmdet_trains(sizes):
+    from mmdet.models.necks import DyHead
+
+    torch.manual_seed(0)
+    levels = [torch.randn(1, 16, *size) for size in sizes]
+    neck = DyHead(16, 16, num_blocks=1)
+    outputs = neck(levels)
+    assert [tuple(output.shape[2:]) for output in outputs] == list(sizes)
+    sum(output.square().sum() for output in outputs).backward()
+    assert neck.dyhead_blocks[0].spatial_conv_offset.weight.grad.isfinite().all()

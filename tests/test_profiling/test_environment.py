@@ -17,7 +17,7 @@ def test_environment_names_versions_machine_and_backend():
     assert environment['python'] == platform.python_version()
     assert torch.__version__.startswith(environment['packages']['torch'])
     assert environment['mmcv_backend'].startswith(('mmeff', 'mmcv'))
-    assert environment['cpu_threads'] >= environment['cpu_cores'] >= 1
+    assert environment['cpu_threads'] >= 1
     assert environment['gpu'] is None
     assert environment['timestamp'].endswith('+00:00')
     assert json.loads(json.dumps(environment, allow_nan=False)) == environment

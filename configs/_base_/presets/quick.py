@@ -1,15 +1,17 @@
-# `--preset quick`, for the R-CNN configs: a detector of small pictures in minutes on a
-# CPU. Full-width network; what is cut is pixels, sampled RoIs and epochs.
+# `--preset quick`, for the R-CNN configs: learns the generated shapes in minutes on two
+# CPU cores. The network keeps its full width; what is cut is pixels (96 instead of 800),
+# RoIs sampled in training (16 instead of 512) and epochs. AdamW, because plain SGD from
+# scratch needs more iterations than there are here.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
-    dict(type='Resize', scale=(128, 128), keep_ratio=True),
+    dict(type='Resize', scale=(96, 96), keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(128, 128), keep_ratio=True),
+    dict(type='Resize', scale=(96, 96), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
     dict(
         type='PackDetInputs',
@@ -17,7 +19,12 @@ test_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=8, num_workers=0, dataset=dict(pipeline=train_pipeline)
+    batch_size=4,
+    num_workers=0,
+    dataset=dict(
+        pipeline=train_pipeline,
+        filter_cfg=dict(filter_empty_gt=True, min_size=16),
+    ),
 )
 val_dataloader = dict(
     batch_size=8,
@@ -29,9 +36,26 @@ test_dataloader = val_dataloader
 
 model = dict(
     train_cfg=dict(
-        rpn=dict(sampler=dict(num=64)),
         rpn_proposal=dict(nms_pre=256, max_per_img=64),
-        rcnn=dict(sampler=dict(num=32)),
+        rcnn=dict(sampler=dict(num=16)),
     ),
     test_cfg=dict(rpn=dict(nms_pre=256, max_per_img=64)),
 )
+
+train_cfg = dict(max_epochs=3, val_interval=3)
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=0.0003, weight_decay=0.05),
+    clip_grad=dict(max_norm=10),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=40),
+    dict(
+        type='CosineAnnealingLR',
+        by_epoch=True,
+        begin=0,
+        end=3,
+        convert_to_iter_based=True,
+        eta_min_ratio=0.01,
+    ),
+]
+default_hooks = dict(logger=dict(interval=20))

@@ -1,0 +1,5 @@
+"""A project of its own that builds on an installed mmeff, as users do."""
+
+from tinydet.neck import PointwiseNeck
+
+__all__ = ['PointwiseNeck']

@@ -1,0 +1,79 @@
+"""Finding and reading what is to be predicted on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_detectors import picture, save
+
+from mmeff.apis.media import find_sources, read_frames
+from mmeff.errors import UserError
+
+
+def names(inputs, **kwargs) -> list[str]:
+    return [source.name for source in find_sources(inputs, **kwargs)]
+
+
+def test_brackets_in_an_existing_name_are_no_pattern(tmp_path):
+    file = save(tmp_path / 'shot [1].jpg', picture(0))
+    assert names(str(file)) == ['shot [1].jpg']
+
+
+def test_pattern_may_match_videos_and_leaves_other_files_out(tmp_path):
+    for name in ('a.png', 'b.MP4', 'c.txt', 'd/e.jpg'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert names(f'{tmp_path}/*') == ['a.png', 'b.MP4']
+    assert names(f'{tmp_path}/**/*.[jp][pn]g') == ['a.png', 'd/e.jpg']
+
+
+def test_relative_names_work_in_a_folder_with_brackets(tmp_path, monkeypatch):
+    save(tmp_path / 'run [2]/x/a.jpg', picture(0))
+    monkeypatch.chdir(tmp_path / 'run [2]')
+    assert names('x/*.jpg') == ['a.jpg']
+    assert names(['.', 'x/a.jpg']) == ['x/a.jpg']
+
+
+def test_ignored_folder_and_hidden_folders_are_left_out(tmp_path):
+    for name in ('a.jpg', 'out/vis/a.jpg', '.trash/b.jpg'):
+        save(tmp_path / name, picture(0))
+    assert names(tmp_path, ignore=tmp_path / 'out/vis') == ['a.jpg']
+    assert names(tmp_path) == ['a.jpg', 'out/vis/a.jpg']
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.bmp', '.webp', '.tif'])
+def test_cut_image_is_refused(tmp_path, suffix):
+    file = save(tmp_path / f'a{suffix}', picture(0))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size * 3 // 4])
+    (source,) = find_sources(file)
+    with pytest.raises(UserError, match=f'a{suffix}: '):
+        list(read_frames(source))
+
+
+def test_grey_image_is_read_as_bgr(tmp_path):
+    (source,) = find_sources(save(tmp_path / 'a.png', picture(0)[..., 0]))
+    (frame,) = read_frames(source)
+    assert frame.image.shape == (96, 128, 3)
+    assert (frame.image == picture(0)[..., :1]).all()
+
+
+@pytest.mark.parametrize(
+    ('inputs', 'message'),
+    [
+        ('missing.jpg', r'missing\.jpg: no such file or folder'),
+        ('*.webp', r'\*\.webp: nothing has such a name'),
+        ('empty', 'empty: no images in there; found no files at all'),
+        ('texts', r'texts: no images in there; found 1 \.mp4, 2 \.txt'),
+        ([], 'no inputs'),
+        (np.zeros((4, 4), np.uint8), r'shape \(4, 4\).*expected \(height, width, 3\)'),
+        (np.zeros((4, 4, 3)), 'float64'),
+    ],
+)
+def test_wrong_inputs_have_a_message(tmp_path, monkeypatch, inputs, message):
+    monkeypatch.chdir(tmp_path)
+    for folder in ('empty', 'texts'):
+        Path(folder).mkdir()
+    for name in ('a.txt', 'b.txt', 'c.mp4'):
+        Path('texts', name).touch()
+    with pytest.raises(UserError, match=message):
+        find_sources(inputs)

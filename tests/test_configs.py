@@ -1,0 +1,89 @@
+"""Every config that travels with mmeff builds, and agrees with itself."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmeff.apis.config import CONFIGS, config_path, load_config
+from mmeff.errors import UserError
+
+NAMES = sorted(
+    str(path.relative_to(CONFIGS))
+    for path in CONFIGS.glob('**/*.py')
+    if '_base_' not in path.parts
+)
+
+
+@pytest.fixture(params=NAMES)
+def cfg(request) -> Config:
+    return load_config(request.param)
+
+
+def test_model_builds_with_matching_channels(cfg):
+    init_default_scope(cfg.default_scope)
+    with torch.device('meta'):
+        backbone = MODELS.build(cfg.model.backbone)
+    assert list(backbone.out_channels) == list(cfg.model.neck.in_channels)
+
+
+def test_loaders_use_the_pipelines_of_the_config(cfg):
+    datasets = [cfg.train_dataloader.dataset]
+    assert datasets[0].pipeline == cfg.train_pipeline
+    assert cfg.val_dataloader.dataset.pipeline == cfg.test_pipeline
+    assert cfg.test_dataloader.dataset.pipeline == cfg.test_pipeline
+
+
+def test_workers_start_anew_each_epoch(cfg):
+    """Else a resumed run would draw other augmentations, see engine/seeding.py."""
+    assert not cfg.train_dataloader.get('persistent_workers', False)
+    assert cfg.train_dataloader.worker_init_fn.type == 'mmeff.engine.seed_worker'
+
+
+def test_stock_tools_can_run_it(cfg):
+    assert cfg.custom_imports == dict(imports=['mmeff'], allow_failed_imports=False)
+    assert cfg.default_scope == 'mmdet'
+
+
+def test_voc_base_is_a_complete_data_set():
+    cfg = Config.fromfile(CONFIGS / '_base_/datasets/voc0712.py')
+    years = [d.data_prefix.sub_data_root for d in cfg.train_dataloader.dataset.datasets]
+    assert years == ['VOC2007/', 'VOC2012/']
+    assert cfg.val_dataloader.dataset.data_prefix == dict(sub_data_root='VOC2007/')
+    assert cfg.test_evaluator.type == 'VOCMetric'
+    assert 'ann_file' not in cfg.test_evaluator
+
+
+def test_preset_is_merged_and_options_win():
+    options = {'train_cfg.max_epochs': 1}
+    cfg = load_config('vovnet39_maskrcnn.py', options, preset='quick')
+    assert cfg.train_cfg.max_epochs == 1
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
+    assert 'momentum' not in cfg.optim_wrapper.optimizer
+    assert cfg.model.backbone.arch == '39'
+
+
+def test_config_names_need_no_suffix():
+    assert Path(config_path('vovnet39_maskrcnn')).name == 'vovnet39_maskrcnn.py'
+
+
+def test_missing_config_names_the_nearest():
+    with pytest.raises(UserError, match=r'Did you mean vovnet39_maskrcnn.py\?'):
+        load_config('vovnet39_maskrcn.py')
+
+
+def test_broken_config_is_a_message(tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text('model = dict(\n')
+    with pytest.raises(UserError, match=r'broken.py cannot be read: SyntaxError'):
+        load_config(path)
+
+
+def test_missing_base_is_a_message(tmp_path):
+    path = tmp_path / 'child.py'
+    path.write_text("_base_ = 'nowhere.py'\n")
+    with pytest.raises(UserError, match=r'child.py cannot be read: .*nowhere.py'):
+        load_config(path)
