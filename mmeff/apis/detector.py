@@ -1,5 +1,6 @@
 """Build a detector from a config, with or without trained weights."""
 
+import logging
 import warnings
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from torch import nn
@@ -37,9 +39,7 @@ def build_detector(
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     model = revert_sync_batchnorm(build_from(MODELS, cfg.get('model'), 'model'))
     if checkpoint is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model.init_weights()
+        _init_weights(model)
         meta = {}
     else:
         meta = load_detector_weights(model, str(checkpoint))
@@ -47,6 +47,19 @@ def build_detector(
     model.dataset_meta = {**_config_meta(cfg), **saved}
     model.cfg = cfg
     return model.to(torch.device(device or get_device())).eval()
+
+
+def _init_weights(model: nn.Module) -> None:
+    """Seeded initialisation, without mmengine's log line for every parameter."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model.init_weights()
+    finally:
+        logger.setLevel(level)
 
 
 def build_from(registry, cfg: dict | None, what: str):
