@@ -25,13 +25,9 @@ REFRESH_SECONDS = 0.5
 def main(argv=None) -> None:
     args = _parse(argv)
 
-    from mmengine.logging import MMLogger
-
     from mmeff.apis.benchmark import benchmark
     from mmeff.profiling.latency import Budget
 
-    # mmengine logs the initialisation of every parameter when weights are random.
-    MMLogger.get_current_instance().setLevel('WARNING')
     console = Console(highlight=False, markup=False)
     budget = Budget(args.rounds, args.min_runs, args.min_seconds, args.max_seconds)
     live, progress = _live_line(console, args.rounds)

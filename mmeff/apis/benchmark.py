@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from mmeff.apis.config import load_config
 from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.safe import file_sha256
 from mmeff.errors import UserError
 from mmeff.profiling.counts import count_operations, count_params
 from mmeff.profiling.detector import DetectorRegions, make_batch
@@ -80,6 +81,7 @@ def benchmark(
         'config': name,
         'config_sha256': hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),
         'checkpoint': None if checkpoint is None else str(checkpoint),
+        'checkpoint_sha256': file_sha256(checkpoint),
         'settings': {
             'device': device_name(regions.device),
             'precision': precision,

@@ -1,5 +1,6 @@
 """Build a detector from a config, with or without trained weights."""
 
+import copy
 import logging
 import warnings
 from pathlib import Path
@@ -37,7 +38,8 @@ def build_detector(
         UserError: The config does not describe a model, or the weights do not fit.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    model = revert_sync_batchnorm(build_from(MODELS, cfg.get('model'), 'model'))
+    model_cfg = _without_pretrained(copy.deepcopy(cfg.get('model')))
+    model = revert_sync_batchnorm(build_from(MODELS, model_cfg, 'model'))
     if checkpoint is None:
         _init_weights(model)
         meta = {}
@@ -47,6 +49,24 @@ def build_detector(
     model.dataset_meta = {**_config_meta(cfg), **saved}
     model.cfg = cfg
     return model.to(torch.device(device or get_device())).eval()
+
+
+def _without_pretrained(node):
+    """The config without `init_cfg`s that read weights from elsewhere.
+
+    The checkpoint brings all weights; and without one they are to be random, not
+    fetched from a network.
+    """
+    if isinstance(node, list):
+        return [_without_pretrained(value) for value in node]
+    if not isinstance(node, dict):
+        return node
+    init_cfg = node.get('init_cfg')
+    if isinstance(init_cfg, dict) and init_cfg.get('type') == 'Pretrained':
+        node.pop('init_cfg')
+    for key, value in node.items():
+        node[key] = _without_pretrained(value)
+    return node
 
 
 def _init_weights(model: nn.Module) -> None:

@@ -3,11 +3,14 @@
 from pathlib import Path
 
 from mmdet.evaluation import DumpDetResults
+from mmengine.dist import is_main_process
 
 from mmeff.apis.config import load_config
 from mmeff.apis.runner import build_runner, friendly_errors, prepare
 from mmeff.checkpoints.loading import load_detector_weights
+from mmeff.checkpoints.safe import file_sha256
 from mmeff.errors import UserError
+from mmeff.profiling.results import write_result
 
 
 def test(
@@ -38,7 +41,8 @@ def test(
         cfg_options: Settings to override, with dotted keys.
 
     Returns:
-        The metrics, 0 to 1, such as `{'coco/bbox_mAP': 0.41, ...}`.
+        The metrics, 0 to 1, such as `{'coco/bbox_mAP': 0.41, ...}`; also written to
+        `<work_dir>/metrics.json`.
 
     Raises:
         UserError: Config, data or checkpoint are wrong.
@@ -55,4 +59,13 @@ def test(
     if out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=str(out)))
     with friendly_errors():
-        return runner.test()
+        metrics = runner.test()
+    if is_main_process():
+        result = {
+            'config': Path(cfg.filename).stem,
+            'checkpoint': str(checkpoint),
+            'checkpoint_sha256': file_sha256(checkpoint),
+            'metrics': {name: float(value) for name, value in metrics.items()},
+        }
+        write_result(result, cfg.work_dir, 'metrics.json')
+    return metrics

@@ -5,10 +5,12 @@ checkpoints hold a few harmless ones (training curves in `HistoryBuffer`, numpy
 scalars); those are allowed here and nothing else is.
 """
 
+import hashlib
 import os.path as osp
 import pickle
 import zipfile
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -79,6 +81,17 @@ def load_file(filename: str, map_location=None) -> dict:
             'yourself with torch.load(..., weights_only=False) and save its '
             "'state_dict' alone."
         ) from error
+
+
+def file_sha256(filename: str | Path | None) -> str | None:
+    """Digest by which results of the same weights are recognised; None for no file."""
+    if filename is None or not Path(filename).is_file():
+        return None
+    digest = hashlib.sha256()
+    with open(filename, 'rb') as file:
+        while block := file.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _first_line(error: Exception) -> str:

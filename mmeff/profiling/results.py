@@ -1,4 +1,4 @@
-"""One JSON file per run, the only way in which measurements leave the benchmark."""
+"""One JSON file per run, the only way in which measurements leave the tools."""
 
 import json
 import os
@@ -13,6 +13,7 @@ KEYS = (
     'schema_version',
     'config',
     'checkpoint',
+    'checkpoint_sha256',
     'settings',
     'metrics',
     'samples',

@@ -15,6 +15,7 @@ from mmeff.profiling.results import (
 RESULT = {
     'config': 'net',
     'checkpoint': None,
+    'checkpoint_sha256': None,
     'settings': {'device': 'cpu', 'batch': 1},
     'metrics': {'fps': 12.5, 'proposals_per_img': None},
     'samples': {'latency_detect_ms': [[79.9, 80.1]]},

@@ -1,0 +1,1 @@
+"""Tables of what was measured; reads result files only, never a model."""
