@@ -81,7 +81,7 @@ def test_roi_pool_sends_each_gradient_to_the_maximum():
 
 
 @pytest.mark.parametrize(
-    'roi', [[0, 200, 200, 240, 240], [0, 20, 20, 10, 10], [0, -90, -90, -50, -50]]
+    'roi', [[0, 200, 200, 240, 240], [0, 22, 4, 20, 24], [0, -90, -90, -50, -50]]
 )
 def test_roi_pool_of_an_empty_roi_is_zero_without_gradient(roi):
     features, _ = features_and_rois()
