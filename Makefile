@@ -1,18 +1,29 @@
-# Everything runs in .venv, made on first use. Wheels only: nothing is compiled.
+# Everything runs in .venv, made on first use, from wheels alone: nothing is compiled.
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
+CONFIG := configs/vovnet39_maskrcnn.py
 DEMO := work_dirs/demo
 
-.PHONY: demo test test-slow lint docs clean
+.PHONY: demo test test-slow lint clean
 
 $(VENV)/installed: setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -e ".[lite,test]"
 	touch $@
 
-demo: $(VENV)/installed  ## train, evaluate, predict and time VoVNet-39 Mask R-CNN
-	$(BIN)/python tools/demo.py --work-dir $(DEMO)
+# Train, evaluate, predict and time VoVNet-39 Mask R-CNN on generated shapes.
+demo: $(VENV)/installed
+	rm -rf $(DEMO)
+	$(BIN)/python tools/train.py $(CONFIG) --data shapes --preset quick --amp --work-dir $(DEMO)
+	$(BIN)/python tools/test.py $(DEMO)/vovnet39_maskrcnn.py $(DEMO)/epoch_3.pth --work-dir $(DEMO)
+	$(BIN)/python tools/predict.py $(DEMO)/vovnet39_maskrcnn.py $(DEMO)/epoch_3.pth \
+	  'data/shapes/val/*0.jpg' --out-dir $(DEMO)/predictions --batch-size 8
+	$(BIN)/python tools/benchmark.py $(DEMO)/vovnet39_maskrcnn.py \
+	  --checkpoint $(DEMO)/epoch_3.pth --image data/shapes/val/val_000000.jpg \
+	  --rounds 3 --min-runs 20 --min-seconds 3 --out $(DEMO)
+	$(BIN)/python tools/report.py $(DEMO)
+	@echo 'pictures: $(DEMO)/predictions/vis'
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
@@ -23,9 +34,6 @@ test-slow: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-
-docs: $(VENV)/installed
-	$(BIN)/python docs/check_links.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info work_dirs

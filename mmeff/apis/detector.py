@@ -39,12 +39,12 @@ def build_detector(
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     model_cfg = _without_pretrained(copy.deepcopy(cfg.get('model')))
-    model = revert_sync_batchnorm(build_from(MODELS, model_cfg, 'model'))
-    if checkpoint is None:
-        _init_weights(model)
-        meta = {}
-    else:
-        meta = load_detector_weights(model, str(checkpoint))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = revert_sync_batchnorm(build_from(MODELS, model_cfg, 'model'))
+        if checkpoint is None:
+            _init_weights(model)
+    meta = {} if checkpoint is None else load_detector_weights(model, str(checkpoint))
     saved = {k.lower(): v for k, v in meta.get('dataset_meta', {}).items()}
     model.dataset_meta = {**_config_meta(cfg), **saved}
     model.cfg = cfg
@@ -70,14 +70,12 @@ def _without_pretrained(node):
 
 
 def _init_weights(model: nn.Module) -> None:
-    """Seeded initialisation, without mmengine's log line for every parameter."""
+    """Initialise without mmengine's log line for every parameter."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            model.init_weights()
+        model.init_weights()
     finally:
         logger.setLevel(level)
 

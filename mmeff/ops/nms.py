@@ -47,12 +47,12 @@ class _BoxRows:
         self.areas = np.prod(self.high - self.low + offset, axis=0)
 
     def iou(self, rows: slice) -> np.ndarray:
-        right_bottom = np.minimum(self.high[:, rows, None], self.high[:, None])
-        right_bottom -= np.maximum(self.low[:, rows, None], self.low[:, None])
+        extent = np.minimum(self.high[:, rows, None], self.high[:, None])
+        extent -= np.maximum(self.low[:, rows, None], self.low[:, None])
         if self.offset:
-            right_bottom += self.offset
-        np.maximum(right_bottom, 0, out=right_bottom)
-        inter = right_bottom[0] * right_bottom[1]
+            extent += self.offset
+        np.maximum(extent, 0, out=extent)
+        inter = extent[0] * extent[1]
         union = self.areas[rows, None] + self.areas
         union -= inter
         # boxes without area overlap with nothing, instead of 0 / 0
@@ -62,9 +62,9 @@ class _BoxRows:
     def lookup(self, transform):
         """A function `box -> transform(its IoUs)`, (N,), precomputed if that is cheap."""
         num_boxes = len(self.areas)
-        if num_boxes > MATRIX_BOXES:
+        if not 0 < num_boxes <= MATRIX_BOXES:
             return lambda box: transform(self.iou(slice(box, box + 1)))[0]
-        step = max(1, BLOCK_ELEMENTS // max(num_boxes, 1))
+        step = BLOCK_ELEMENTS // num_boxes
         blocks = [
             transform(self.iou(slice(start, start + step)))
             for start in range(0, num_boxes, step)
@@ -86,6 +86,31 @@ def _score_factors(method: int, iou_threshold: float, sigma: float):
         return np.exp(-(iou * iou) / iou.dtype.type(sigma))
 
     return (naive, linear, gaussian)[method]
+
+
+def _select(left: np.ndarray, factors, min_score: float) -> dict[int, float]:
+    """Take the best box, lower the scores of the others, and so on.
+
+    Args:
+        left: (N,) scores, changed in place.
+        factors: Gives the factors (N,), all in 0..1, that a box puts on the scores.
+        min_score: Boxes that sink below it are dropped; the best box never is.
+
+    Returns:
+        Final score of each kept box, in the order of selection.
+    """
+    kept = {}
+    for _ in range(len(left)):
+        best = int(left.argmax())
+        score = left.item(best)
+        if kept and (score < min_score or score <= 0):
+            break
+        kept[best] = score
+        np.multiply(left, factors(best), out=left)
+        left[best] = -1  # taken, and no factor lifts it above 0 again
+    if min_score <= 0:  # boxes whose score has sunk to 0 stay, in input order
+        kept |= {box: s for box, s in enumerate(left.tolist()) if box not in kept}
+    return kept
 
 
 def softnms(
@@ -115,25 +140,11 @@ def softnms(
     """
     boxes, scores = widen(boxes, scores)
     transform = _score_factors(method, iou_threshold, sigma)
-    factors = _BoxRows(boxes, offset).lookup(transform) if len(boxes) else None
-    left = scores.detach().numpy().copy()
-    kept, kept_scores = [], []
-    for _ in range(len(left)):
-        best = int(left.argmax())
-        score = left.item(best)
-        if kept and (score < min_score or score <= 0):
-            break
-        kept.append(best)
-        kept_scores.append(score)
-        np.multiply(left, factors(best), out=left)
-        left[best] = -1  # taken; factors are in [0, 1], so it never rises above 0
-    if min_score <= 0:  # boxes whose score has sunk to 0 stay, in input order
-        rest = np.setdiff1d(np.arange(len(left)), kept)
-        kept.extend(rest.tolist())
-        kept_scores.extend(left[rest].tolist())
-    inds = torch.tensor(kept, dtype=torch.long)
+    factors = _BoxRows(boxes, offset).lookup(transform)
+    kept = _select(scores.detach().numpy().copy(), factors, min_score)
+    inds = torch.tensor(list(kept), dtype=torch.long)
     dets[: len(kept), :4] = boxes[inds].to(dets.dtype)
-    dets[: len(kept), 4] = torch.tensor(kept_scores, dtype=dets.dtype)
+    dets[: len(kept), 4] = torch.tensor(list(kept.values()), dtype=dets.dtype)
     return inds
 
 
