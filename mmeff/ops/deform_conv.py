@@ -180,19 +180,8 @@ def modulated_deform_conv_forward(
     if not with_bias:
         bias = input.new_zeros(weight.size(0))
     geometry = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
-    output.copy_(
-        _convolve(
-            input,
-            weight,
-            offset,
-            mask,
-            bias,
-            *geometry,
-            group,
-            deformable_group,
-            True,
-        )
-    )
+    groups = (group, deformable_group, True)
+    output.copy_(_convolve(input, weight, offset, mask, bias, *geometry, *groups))
 
 
 def _write_fitted(target: Tensor, grad: Tensor) -> None:
@@ -235,14 +224,9 @@ def modulated_deform_conv_backward(
     offset, mask = _fit('offset', offset, grad_output), _fit('mask', mask, grad_output)
     tensors = widen(grad_output, input, weight, offset, mask)
     geometry = (stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w)
-    grads = _convolve_backward(
-        *tensors,
-        tensors[1].new_zeros(weight.size(0)),
-        *geometry,
-        group,
-        deformable_group,
-        True,
-    )
+    groups = (group, deformable_group, True)
+    bias = tensors[1].new_zeros(weight.size(0))  # its values do not matter here
+    grads = _convolve_backward(*tensors, bias, *geometry, *groups)
     grad_input.copy_(grads[0])
     grad_weight.copy_(grads[1])
     _write_fitted(grad_offset, grads[2])

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from tiny_detectors import RETINANET, make_detector
 
 from mmeff.apis.config import load_config
 from mmeff.apis.detector import build_detector
 from mmeff.errors import UserError
+
+from tiny_detectors import RETINANET, make_detector
 
 
 @pytest.fixture(scope='module')

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_detectors import picture, save
 
 from mmeff.apis.media import find_sources, read_frames
 from mmeff.errors import UserError
+
+from tiny_detectors import picture, save
 
 
 def names(inputs, **kwargs) -> list[str]:

@@ -11,6 +11,12 @@ from mmdet.apis import inference_detector
 from PIL import Image
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
+
+from mmeff.apis.config import load_config
+from mmeff.apis.detector import build_detector
+from mmeff.apis.predict import iter_predictions, predict
+from mmeff.errors import UserError
+
 from tiny_detectors import (
     CLASSES,
     MASK_RCNN,
@@ -21,11 +27,6 @@ from tiny_detectors import (
     save,
     save_video,
 )
-
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
-from mmeff.apis.predict import iter_predictions, predict
-from mmeff.errors import UserError
 
 
 @pytest.fixture(scope='module')

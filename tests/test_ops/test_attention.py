@@ -1,6 +1,7 @@
-import ops_reference as reference
 import torch
 from mmcv import ops
+
+import ops_reference as reference
 from op_cases import CASES
 
 CASE = next(case for case in CASES if case.name == 'ms_deform_attn')

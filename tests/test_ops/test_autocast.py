@@ -3,6 +3,7 @@
 import pytest
 import torch
 from mmcv import ops
+
 from op_cases import CASES, random_boxes
 
 

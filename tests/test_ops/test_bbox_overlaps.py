@@ -1,9 +1,10 @@
-import ops_reference as reference
 import pytest
 import torch
 from mmcv import ops
-from op_cases import random_boxes
 from torchvision.ops import box_iou
+
+import ops_reference as reference
+from op_cases import random_boxes
 
 
 def two_sets():

@@ -1,8 +1,9 @@
-import ops_reference as reference
 import pytest
 import torch
 import torch.nn.functional as F
 from mmcv import _ext, ops
+
+import ops_reference as reference
 
 
 def features_and_masks(kernel_size, group_size, scale_factor):

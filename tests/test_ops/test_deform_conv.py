@@ -1,8 +1,9 @@
-import ops_reference as reference
 import pytest
 import torch
 import torch.nn.functional as F
 from mmcv import ops
+
+import ops_reference as reference
 
 GEOMETRIES = [  # stride, padding, dilation, groups, deform groups
     (1, 1, 1, 1, 1),

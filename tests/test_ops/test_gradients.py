@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from op_cases import CASES
 
 

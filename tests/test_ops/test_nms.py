@@ -1,10 +1,11 @@
 import numpy as np
-import ops_reference as reference
 import pytest
 import torch
 from mmcv import ops
-from op_cases import random_boxes
 from torchvision.ops import batched_nms as torchvision_batched_nms
+
+import ops_reference as reference
+from op_cases import random_boxes
 
 SIZES = (0, 1, 7, 60)
 

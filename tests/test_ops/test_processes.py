@@ -10,8 +10,9 @@ import pickle
 import pytest
 import torch
 from mmcv import ops
-from op_cases import random_boxes
 from torch.utils.data import DataLoader, Dataset
+
+from op_cases import random_boxes
 
 
 class NmsDataset(Dataset):

@@ -1,8 +1,9 @@
-import ops_reference as reference
 import pytest
 import torch
 import torchvision
 from mmcv import ops
+
+import ops_reference as reference
 from op_cases import random_rois
 
 

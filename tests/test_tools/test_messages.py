@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import DOWNSTREAM
 
 from mmeff import cli
+
+from conftest import DOWNSTREAM
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 CONFIG = str(DOWNSTREAM / 'configs' / 'by_name.py')

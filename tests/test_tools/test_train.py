@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from conftest import DOWNSTREAM, clean_env
 
 TOOLS = Path(__file__).parents[2] / 'tools'
