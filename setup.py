@@ -5,6 +5,10 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
+# Not beside the package: metadata on the path without an installation would announce
+# the torch plugin below where it cannot be imported.
+EGG_BASE = ROOT / 'build'
+EGG_BASE.mkdir(exist_ok=True)
 VERSION = {}
 exec((ROOT / 'mmeff' / 'version.py').read_text(), VERSION)
 
@@ -33,12 +37,21 @@ setup(
         # Apart, because it installs into the same folder as a compiled mmcv. mmdet 3.3
         # refuses mmcv 2.2.
         'lite': ['mmcv-lite>=2.1,<2.2'],
-        'test': ['mmcv-lite>=2.1,<2.2', 'pytest', 'pytest-timeout', 'ruff', 'timm'],
+        'test': [
+            'mmcv-lite>=2.1,<2.2',
+            'onnx',
+            'onnxruntime',
+            'onnxscript',
+            'pytest',
+            'ruff',
+            'timm',
+        ],
     },
     entry_points={
         'console_scripts': ['mmeff = mmeff.cli:main'],
         'torch.backends': ['mmeff = mmeff_autoload:serve_mmcv_ext'],
     },
+    options={'egg_info': {'egg_base': str(EGG_BASE)}},
     classifiers=[
         'Programming Language :: Python :: 3',
         'Topic :: Scientific/Engineering :: Image Recognition',

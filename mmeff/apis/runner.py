@@ -1,5 +1,6 @@
 """Build a Runner and run it, with the errors of data and config as messages."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +17,9 @@ def prepare(cfg: Config, work_dir, data, classes, cfg_options, launcher) -> Conf
     cfg.work_dir = str(work_dir or Path('work_dirs') / Path(cfg.filename).stem)
     cfg.launcher = launcher
     if data is not None:
-        for line in adopt(cfg, data, cfg.work_dir, classes=classes):
-            print(line)
+        lines = adopt(cfg, data, cfg.work_dir, classes=classes)
+        if os.environ.get('RANK', '0') == '0':  # before the process group exists
+            print('\n'.join(lines))
         cfg.merge_from_dict(dict(cfg_options or {}))  # what is asked for wins
     elif classes is not None:
         raise UserError('--classes chooses classes of --data; give both')
