@@ -16,11 +16,11 @@ $(VENV)/installed: setup.py
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
 	$(BIN)/python tools/train.py $(CONFIG) --data shapes --preset quick --amp --work-dir $(DEMO)
-	$(BIN)/python tools/test.py $(DEMO)/vovnet39_maskrcnn.py $(DEMO)/epoch_3.pth --work-dir $(DEMO)
-	$(BIN)/python tools/predict.py $(DEMO)/vovnet39_maskrcnn.py $(DEMO)/epoch_3.pth \
+	$(BIN)/python tools/test.py $(DEMO)/vovnet39_maskrcnn.py $(DEMO)/epoch_4.pth --work-dir $(DEMO)
+	$(BIN)/python tools/predict.py $(DEMO)/vovnet39_maskrcnn.py $(DEMO)/epoch_4.pth \
 	  'data/shapes/val/*0.jpg' --out-dir $(DEMO)/predictions --batch-size 8
 	$(BIN)/python tools/benchmark.py $(DEMO)/vovnet39_maskrcnn.py \
-	  --checkpoint $(DEMO)/epoch_3.pth --image data/shapes/val/val_000000.jpg \
+	  --checkpoint $(DEMO)/epoch_4.pth --image data/shapes/val/val_000000.jpg \
 	  --rounds 3 --min-runs 20 --min-seconds 3 --out $(DEMO)
 	$(BIN)/python tools/report.py $(DEMO)
 	@echo 'pictures: $(DEMO)/predictions/vis'

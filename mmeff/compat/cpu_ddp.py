@@ -11,12 +11,13 @@ import functools
 
 def _init_gloo_without_gpu(module) -> None:
     import torch
+    from mmengine.device import get_device
 
     original = module._init_dist_pytorch
 
     @functools.wraps(original)
     def init_dist_pytorch(backend, init_backend='torch', **kwargs):
-        if module.get_device() != 'cpu':
+        if get_device() != 'cpu':
             return original(backend, init_backend=init_backend, **kwargs)
         return torch.distributed.init_process_group(backend='gloo', **kwargs)
 

@@ -158,3 +158,17 @@ def test_array_then_path_with_inference_pipeline():
     cfg = Config({'test_dataloader': {'dataset': {'pipeline': steps}}})
     get_test_pipeline_cfg(cfg.copy())[0].type = 'mmdet.LoadImageFromNDArray'
     assert get_test_pipeline_cfg(cfg)[0].type == 'LoadImageFromFile'
+
+
+def test_process_group_without_a_gpu(python):
+    code = """
+import mmeff, torch
+from mmengine.dist import get_backend, init_dist
+from mmengine.model import MMDistributedDataParallel
+init_dist('pytorch', 'nccl')
+print(get_backend())
+MMDistributedDataParallel(torch.nn.Linear(1, 1), device_ids=[0])
+"""
+    address = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': '29557'}
+    ranks = {'RANK': '0', 'WORLD_SIZE': '1', 'LOCAL_RANK': '0'}
+    assert python('-c', code, **address, **ranks).stdout.split() == ['gloo']

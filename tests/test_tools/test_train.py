@@ -107,9 +107,10 @@ def test_two_processes_train_and_resume(tiny_shapes, tmp_path):
     command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', '2']
     command += ['--master_port', '29641', TOOLS / 'train.py', CONFIG]
     command += ['--data', tiny_shapes, '--work-dir', 'run', '--launcher', 'pytorch']
+    no_sync_bn = 'model.use_syncbn=False'  # torch has SyncBatchNorm for GPUs only
     for options in (['train_cfg.max_epochs=1'], ['train_cfg.max_epochs=2']):
         done = subprocess.run(
-            [*map(str, command), '--resume', '--cfg-options', *options],
+            [*map(str, command), '--resume', '--cfg-options', no_sync_bn, *options],
             cwd=tmp_path,
             env=clean_env(),
             capture_output=True,
