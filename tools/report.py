@@ -8,6 +8,7 @@ Rows join an evaluation with the benchmarks of the same weights.
 """
 
 import argparse
+import sys
 
 from rich.console import Console
 
@@ -26,7 +27,9 @@ def main(argv=None) -> None:
 
     from mmeff.reporting.table import join, make_table, read_results
 
-    Console().print(make_table(join(read_results(args.results))))
+    # files and pipes have no width; rows should not break there
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    console.print(make_table(join(read_results(args.results))))
 
 
 if __name__ == '__main__':
