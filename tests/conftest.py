@@ -9,7 +9,7 @@ import pytest
 
 import mmeff  # noqa: F401  before anything imports mmdet
 
-DOWNSTREAM = Path(__file__).parent / 'downstream'
+from processes import clean_env
 
 
 @pytest.fixture(scope='session')
@@ -43,12 +43,3 @@ def python(tmp_path):
         )
 
     return run
-
-
-def clean_env() -> dict[str, str]:
-    return {
-        **os.environ,
-        'CUDA_VISIBLE_DEVICES': '',
-        'OMP_NUM_THREADS': '1',
-        'PYTHONPATH': str(DOWNSTREAM),
-    }

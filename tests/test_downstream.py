@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest import DOWNSTREAM
+from processes import DOWNSTREAM
 
 READ = """
 import json, sys

@@ -9,7 +9,7 @@ import pytest
 
 import mmeff
 
-from conftest import DOWNSTREAM
+from processes import DOWNSTREAM
 
 ROOT = Path(__file__).parents[1]
 

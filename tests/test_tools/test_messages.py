@@ -11,7 +11,7 @@ import torch
 
 from mmeff import cli
 
-from conftest import DOWNSTREAM
+from processes import DOWNSTREAM
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 CONFIG = str(DOWNSTREAM / 'configs' / 'by_name.py')

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import DOWNSTREAM, clean_env
+from processes import DOWNSTREAM, clean_env
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 CONFIG = DOWNSTREAM / 'configs' / 'by_name.py'
