@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from mmeff import cli
 
@@ -32,7 +33,9 @@ def message(tmp_path, monkeypatch, capfd):
         assert error[-1].startswith('error: ')
         return error[-1]
 
-    return call
+    yield call
+    # The loggers write to this test's stdout, which is closed when the next one runs.
+    MMLogger._instance_dict.clear()
 
 
 def test_missing_config(message):
