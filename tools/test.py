@@ -20,6 +20,10 @@ def main(argv=None) -> None:
     from mmeff.apis.test import test
 
     metrics = test(**args)
+    if not metrics:
+        print(
+            'no detections in any image: every AP is 0 (see model.test_cfg score_thr)'
+        )
     for name, value in metrics.items():
         print(f'{name:<28} {value:.4f}')
 
