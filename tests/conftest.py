@@ -1,5 +1,6 @@
 """Shared by all tests: mmeff's hooks first, one thread, the real data when it is there."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,14 @@ import pytest
 import mmeff  # noqa: F401  before anything imports mmdet
 
 from processes import clean_env
+
+
+@pytest.fixture(scope='session')
+def real_data() -> Path:
+    """The folder with `bccd` and `coco128`."""
+    if not os.environ.get('MMEFF_DATA'):
+        pytest.skip('MMEFF_DATA is not set')
+    return Path(os.environ['MMEFF_DATA'])
 
 
 @pytest.fixture(scope='session')
