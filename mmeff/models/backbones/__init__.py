@@ -1,5 +1,30 @@
 """Backbones, one family a file."""
 
+from mmeff.models.backbones.densenet import DenseNet
+from mmeff.models.backbones.efficientnet import EfficientNet
+from mmeff.models.backbones.g_ghost_regnet import GGhostRegNet
+from mmeff.models.backbones.ghost_cifar import GhostResNet56, GhostVGG16
+from mmeff.models.backbones.ghost_resnet import GhostResNet
+from mmeff.models.backbones.ghostnet import GhostNet
+from mmeff.models.backbones.mobilenet_v1 import MobileNetV1
+from mmeff.models.backbones.mobilenet_v2 import MobileNetV2
+from mmeff.models.backbones.mobilenet_v3 import MobileNetV3
+from mmeff.models.backbones.peleenet import PeleeNet
 from mmeff.models.backbones.vovnet import VoVNet
+from mmeff.models.layers import GhostModule
 
-__all__ = ['VoVNet']
+__all__ = [
+    'DenseNet',
+    'EfficientNet',
+    'GGhostRegNet',
+    'GhostModule',
+    'GhostNet',
+    'GhostResNet',
+    'GhostResNet56',
+    'GhostVGG16',
+    'MobileNetV1',
+    'MobileNetV2',
+    'MobileNetV3',
+    'PeleeNet',
+    'VoVNet',
+]

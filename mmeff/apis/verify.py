@@ -1,0 +1,116 @@
+"""Check every network against what was published, and write the pages that say so."""
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from mmengine.logging import MMLogger
+
+from mmeff.errors import UserError
+from mmeff.fidelity import FAMILIES, TIMED
+from mmeff.fidelity.check import Result, check
+from mmeff.fidelity.page import fidelity_page, speed_page
+from mmeff.fidelity.row import Row
+from mmeff.fidelity.speed import Speed, compare_speed
+from mmeff.profiling.environment import describe_environment
+
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
+
+
+def is_exact(result: Result) -> bool:
+    """Counts to the digit, and outputs within `TOLERANCE` where there is a reference."""
+    close = all(
+        value <= TOLERANCE[dtype] for dtype, value in (result.difference or {}).items()
+    )
+    return result.counts_agree and close
+
+
+def verify(
+    families: Sequence[str] = (),
+    out: str | None = None,
+    report: Callable[[Result], None] = lambda result: None,
+) -> list[Result]:
+    """Check the networks of some families, or of all.
+
+    Args:
+        families: Names of `FAMILIES`; none means all.
+        out: Markdown file to write.
+        report: Called with each result as it comes.
+
+    Raises:
+        UserError: There is no such family, or a reference library is missing.
+    """
+    MMLogger.get_instance('verify', log_level='WARNING')  # a line for each load
+    results = {}
+    for family in _chosen(families):
+        results[family] = []
+        for row in FAMILIES[family]:
+            results[family].append(_check(row))
+            report(results[family][-1])
+    if out is not None:
+        _write(out, fidelity_page(results))
+    return [result for rows in results.values() for result in rows]
+
+
+def verify_speed(
+    families: Sequence[str] = (),
+    out: str | None = None,
+    batch_size: int = 8,
+    report: Callable[[Speed], None] = lambda speed: None,
+) -> list[Speed]:
+    """Time the networks of `TIMED` against their references on this CPU.
+
+    Args:
+        families: Names of `FAMILIES`; none means all.
+        out: Markdown file to write.
+        batch_size: Images in a pass.
+        report: Called with each comparison as it comes.
+    """
+    MMLogger.get_instance('verify', log_level='WARNING')
+    speeds = []
+    for family in _chosen(families):
+        for row in FAMILIES[family]:
+            if row.name not in TIMED:
+                continue
+            for speed in compare_speed(row, batch_size):
+                speeds.append(speed)
+                report(speed)
+    if out is not None:
+        _write(out, speed_page(speeds, _environment(batch_size)))
+    return speeds
+
+
+def _chosen(families: Sequence[str]) -> list[str]:
+    unknown = [family for family in families if family not in FAMILIES]
+    if unknown:
+        raise UserError(
+            f'no family {unknown[0]!r}: expected some of {", ".join(FAMILIES)}'
+        )
+    return list(families or FAMILIES)
+
+
+def _check(row: Row) -> Result:
+    try:
+        return check(row)
+    except ImportError as error:
+        raise UserError(
+            f'{row.name} is compared with {row.reference}, which is not installed '
+            f'({error}); pip install "mmeff[test]"'
+        ) from error
+
+
+def _environment(batch_size: int) -> str:
+    found = describe_environment('cpu')
+    packages = ', '.join(
+        f'{name} {version(name)}' for name in ('torch', 'torchvision', 'timm')
+    )
+    return (
+        f'{found["cpu"]}, {found["torch_threads"]} threads; {packages}; {batch_size} '
+        'images of 224x224 a pass, float32.'
+    )
+
+
+def _write(out: str, text: str) -> None:
+    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    Path(out).write_text(text, 'utf-8')

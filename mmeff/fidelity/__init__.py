@@ -1,0 +1,39 @@
+"""What was published of each network, and the proof that ours is the same.
+
+One table a family; `check` builds and compares, `page` writes docs/fidelity.md.
+"""
+
+from mmeff.fidelity import (
+    densenet,
+    efficientnet,
+    g_ghost_regnet,
+    ghost_cifar,
+    ghost_resnet,
+    ghostnet,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    peleenet,
+    vovnet,
+)
+
+FAMILIES = {
+    'VoVNet': vovnet.ROWS,
+    'MobileNetV1': mobilenet_v1.ROWS,
+    'MobileNetV2': mobilenet_v2.ROWS,
+    'MobileNetV3': mobilenet_v3.ROWS,
+    'EfficientNet': efficientnet.ROWS,
+    'GhostNet': ghostnet.ROWS,
+    'GhostResNet': ghost_resnet.ROWS,
+    'GhostCIFAR': ghost_cifar.ROWS,
+    'GGhostRegNet': g_ghost_regnet.ROWS,
+    'PeleeNet': peleenet.ROWS,
+    'DenseNet': densenet.ROWS,
+}
+
+# One network a family, by name: those whose speed is compared with the reference's.
+TIMED = (
+    'VoVNet 39, timm',
+    'MobileNetV2 1.0',
+    'GhostNet 1.0',
+)

@@ -1,0 +1,65 @@
+"""ShuffleNetV2, https://arxiv.org/abs/1807.11164, Tables 6 and 8 and appendix.
+
+The first rows are the authors' form. pytorchcv has its units, but shuffles after every
+unit and by position; put together as the authors do it is the same network.
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from mmeff.checkpoints.layouts.rules import rename
+from mmeff.fidelity.row import Reference, Row
+
+REGROUPED = (
+    "pytorchcv's units with the shuffle of the authors (even and odd channels, not after "
+    'the last unit of a stage), without a classifier bias'
+)
+UNCONFIRMED = 'no library has it; a second implementation in the tests confirms it'
+# From pytorchcv's names to the authors'; units before a stage: 0, 4, 12.
+AUTHORS = (
+    (
+        r'^features\.stage(\d)\.unit(\d)',
+        lambda m: f'features.{(0, 4, 12)[int(m[1]) - 1] + int(m[2]) - 1}',
+    ),
+    (r'^features\.init_block\.conv\.', 'first_conv.'),
+    (r'^features\.final_block\.', 'conv_last.'),
+    (r'\.conv1\.conv\.', '.branch_main.0.'),
+    (r'\.conv1\.bn\.', '.branch_main.1.'),
+    (r'\.dconv\.conv\.', '.branch_main.3.'),
+    (r'\.dconv\.bn\.', '.branch_main.4.'),
+    (r'\.conv2\.conv\.', '.branch_main.5.'),
+    (r'\.conv2\.bn\.', '.branch_main.6.'),
+    (r'\.shortcut_dconv\.conv\.', '.branch_proj.0.'),
+    (r'\.shortcut_dconv\.bn\.', '.branch_proj.1.'),
+    (r'\.shortcut_conv\.conv\.', '.branch_proj.2.'),
+    (r'\.shortcut_conv\.bn\.', '.branch_proj.3.'),
+    (r'^(first_conv|conv_last)\.conv\.', r'\1.0.'),
+    (r'^(first_conv|conv_last)\.bn\.', r'\1.1.'),
+    (r'^output\.', 'classifier.0.'),
+)
+
+
+def _like_the_authors(final: int, model: nn.Module) -> None:
+    """Order of channels, last layers and key names of the authors' code."""
+    from pytorchcv.models.common.tutti import ChannelShuffle2
+
+    parts = model.features
+    for stage in (parts.stage1, parts.stage2, parts.stage3):
+        for unit in stage:
+            unit.c_shuffle = ChannelShuffle2(channels=0, groups=2)
+        stage[-1].c_shuffle = nn.Identity()
+    # Their last layers are wider in 1.5 and 2.0 than the authors'.
+    conv = parts.final_block.conv
+    parts.final_block.conv = nn.Conv2d(conv.in_channels, final, 1, bias=False)
+    parts.final_block.bn = nn.BatchNorm2d(final)
+    model.output = nn.Linear(final, 1000, bias=False)
+    model.register_state_dict_post_hook(_name_like_the_authors)
+
+
+def _name_like_the_authors(model: nn.Module, state: dict, *_) -> None:
+    renamed = rename(state, AUTHORS)
+    state.clear()
+    state.update(renamed)

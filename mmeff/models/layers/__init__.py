@@ -1,0 +1,17 @@
+"""Blocks that two families or more share, nothing else."""
+
+from mmeff.models.layers.conv import Block, conv_norm_act
+from mmeff.models.layers.ghost_module import GhostModule, ghost_conv
+from mmeff.models.layers.head import linear_head
+from mmeff.models.layers.inverted_residual import InvertedResidual
+from mmeff.models.layers.squeeze_excite import SqueezeExcite
+
+__all__ = [
+    'Block',
+    'GhostModule',
+    'InvertedResidual',
+    'SqueezeExcite',
+    'conv_norm_act',
+    'ghost_conv',
+    'linear_head',
+]

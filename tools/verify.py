@@ -1,0 +1,81 @@
+"""Compare every network with what was published, and write docs/fidelity.md.
+
+examples:
+  verify                                all families, about five minutes on two cores
+  verify --families GhostNet VoVNet     some, nothing is written
+  verify --speed                        time against timm and torchvision instead
+
+Ends with status 1 if a count or an output differs. Needs the reference libraries:
+pip install "mmeff[test]".
+"""
+
+import argparse
+import sys
+
+from mmeff.cli import run
+
+
+def main(argv=None) -> None:
+    description, _, epilog = __doc__.partition('\n')
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--families', nargs='+', default=[], metavar='NAME')
+    parser.add_argument(
+        '--out',
+        metavar='FILE.md',
+        help='default: docs/fidelity.md or docs/throughput.md, when all are checked',
+    )
+    parser.add_argument('--speed', action='store_true', help='time, do not compare')
+    parser.add_argument('--batch-size', type=int, default=8, help='with --speed')
+    args = parser.parse_args(argv)
+
+    if args.speed:
+        _speed(args)
+    elif not _fidelity(args):
+        sys.exit(1)
+
+
+def _fidelity(args: argparse.Namespace) -> bool:
+    from mmeff.apis.verify import is_exact, verify
+    from mmeff.fidelity.page import difference
+
+    def report(result) -> None:
+        row = result.row
+        differences = [difference(result, d) for d in result.difference or {}] or ['-']
+        print(
+            f'{"ok " if is_exact(result) else "BAD"} {row.name:<34} '
+            f'{result.params:>12,} params {result.macs / 1e6:>9,.1f} MMACs  '
+            f'difference {" ".join(differences):<12} {row.reference or "(no library)"}',
+            flush=True,
+        )
+
+    out = args.out or (None if args.families else 'docs/fidelity.md')
+    results = verify(args.families, out, report)
+    wrong = [result.row for result in results if not is_exact(result)]
+    print(f'{len(results) - len(wrong)} of {len(results)} networks as published')
+    for row in wrong:
+        print(f'  {row.name}: expected {row.params:,} params, {row.macs}')
+    return not wrong
+
+
+def _speed(args: argparse.Namespace) -> None:
+    from mmeff.apis.verify import verify_speed
+
+    def report(speed) -> None:
+        low, high = speed.quartiles
+        print(
+            f'{speed.row.name:<34} {speed.mode:<14} {speed.direction:<10} '
+            f'{speed.ours_ms:>8.1f} ms, {speed.ratio:.2f} times as fast as '
+            f'{speed.row.reference} ({low:.2f} to {high:.2f})',
+            flush=True,
+        )
+
+    out = args.out or (None if args.families else 'docs/throughput.md')
+    verify_speed(args.families, out, args.batch_size, report)
+
+
+if __name__ == '__main__':
+    raise SystemExit(run(main))
