@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmeff.apis.config import CONFIGS, config_path, load_config
+from mmeff.apis.train import train
 from mmeff.errors import UserError
 
 NAMES = sorted(
@@ -46,6 +47,27 @@ def test_workers_start_anew_each_epoch(cfg):
 def test_stock_tools_can_run_it(cfg):
     assert cfg.custom_imports == dict(imports=['mmeff'], allow_failed_imports=False)
     assert cfg.default_scope == 'mmdet'
+
+
+@pytest.mark.parametrize('name', [n for n in NAMES if n.endswith('_retinanet.py')])
+def test_every_family_trains_and_validates_on_real_pictures(name, real_data, tmp_path):
+    two_small_ones = {'indices': 2, 'pipeline.2.scale': (320, 320)}
+    options = {
+        'train_cfg.max_epochs': 1,
+        'train_dataloader.num_workers': 0,
+        'val_dataloader.num_workers': 0,
+        **{f'train_dataloader.dataset.{k}': v for k, v in two_small_ones.items()},
+        'val_dataloader.dataset.indices': 2,
+        'val_dataloader.dataset.pipeline.1.scale': (320, 320),
+    }
+    runner = train(
+        name, work_dir=tmp_path, data=real_data / 'coco128', cfg_options=options
+    )
+    assert runner.iter == 1
+    loss = runner.message_hub.get_scalar('train/loss').current()
+    assert 0 < loss < 10
+    assert all(value.isfinite().all() for value in runner.model.state_dict().values())
+    assert 'val/time' in runner.message_hub.log_scalars
 
 
 def test_voc_base_is_a_complete_data_set():

@@ -23,6 +23,13 @@ def prepare(cfg: Config, work_dir, data, classes, cfg_options, launcher) -> Conf
         cfg.merge_from_dict(dict(cfg_options or {}))  # what is asked for wins
     elif classes is not None:
         raise UserError('--classes chooses classes of --data; give both')
+    for loader in (
+        cfg.get('train_dataloader'),
+        cfg.get('val_dataloader'),
+        cfg.get('test_dataloader'),
+    ):
+        if loader and loader.get('num_workers') == 0:  # torch refuses the pair
+            loader.persistent_workers = False
     return cfg
 
 

@@ -4,6 +4,7 @@ One table a family; `check` builds and compares, `page` writes docs/fidelity.md.
 """
 
 from mmeff.fidelity import (
+    compound_scaling,
     densenet,
     efficientnet,
     g_ghost_regnet,
@@ -14,6 +15,7 @@ from mmeff.fidelity import (
     mobilenet_v2,
     mobilenet_v3,
     peleenet,
+    shufflenet_v2,
     vovnet,
 )
 
@@ -23,17 +25,23 @@ FAMILIES = {
     'MobileNetV2': mobilenet_v2.ROWS,
     'MobileNetV3': mobilenet_v3.ROWS,
     'EfficientNet': efficientnet.ROWS,
+    'CompoundScaling': compound_scaling.ROWS,
     'GhostNet': ghostnet.ROWS,
     'GhostResNet': ghost_resnet.ROWS,
     'GhostCIFAR': ghost_cifar.ROWS,
     'GGhostRegNet': g_ghost_regnet.ROWS,
     'PeleeNet': peleenet.ROWS,
     'DenseNet': densenet.ROWS,
+    'ShuffleNetV2': shufflenet_v2.ROWS,
 }
 
 # One network a family, by name: those whose speed is compared with the reference's.
 TIMED = (
     'VoVNet 39, timm',
+    'MobileNetV1 1.0',
     'MobileNetV2 1.0',
+    'MobileNetV3-Large',
+    'EfficientNet-B0',
     'GhostNet 1.0',
+    'DenseNet-121',
 )

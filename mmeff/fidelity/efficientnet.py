@@ -1,13 +1,12 @@
 """EfficientNet, https://arxiv.org/abs/1905.11946, Table 2, and EfficientNet-Lite.
 
-The form 'torch' is counted at 224 pixels, the form 'tf' at the resolution of the
-variant, as in Table 2.
+The form 'torch' is counted at 224 pixels, the form 'tf' at the resolution that the
+variant was made for, as in Table 2.
 """
 
 from mmeff.fidelity.row import Reference, Row
 
 TF_NORM = dict(type='BN', eps=1e-3, momentum=0.01)
-MADE_FOR = 'counted at the side that the variant was made for'
 
 
 def _rows(
@@ -25,11 +24,7 @@ def _rows(
         params,
         macs[0],
         published=(published[0], published[1] if size == 224 else None),
-        reference=Reference(
-            'torchvision',
-            f'efficientnet_{arch}',
-            dict(stochastic_depth_prob=0.0, dropout=0.0),
-        ),
+        reference=Reference('torchvision', f'efficientnet_{arch}'),
         note="eps of the norms as in torchvision's" if eps else '',
     )
     tf = Row(
@@ -40,7 +35,6 @@ def _rows(
         size,
         published,
         Reference('timm', f'tf_efficientnet_{arch}'),
-        MADE_FOR,
     )
     return torch, tf
 
@@ -56,7 +50,6 @@ def _lite(
         size,
         published,
         Reference('timm', f'tf_efficientnet_{arch}'),
-        MADE_FOR,
     )
 
 

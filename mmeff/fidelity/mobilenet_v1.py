@@ -1,6 +1,4 @@
-"""MobileNetV1, https://arxiv.org/abs/1704.04861, Tables 4 and 6, and the same network
-as EfficientNet scales it, https://arxiv.org/abs/1905.11946, Table 3.
-"""
+"""MobileNetV1, https://arxiv.org/abs/1704.04861, Tables 4 and 6."""
 
 from mmeff.fidelity.row import Reference, Row
 
@@ -41,29 +39,5 @@ ROWS = (
         6_270_840,
         '879.5M',
         reference=Reference('timm', 'mobilenetv1_125'),
-    ),
-    Row(
-        'MobileNetV1, w=2',
-        _build(widen_factor=2.0),
-        14_742_120,
-        '2.216G',
-        published=(None, '2.2B'),
-    ),
-    Row(
-        'MobileNetV1, r=2',
-        _build(),
-        4_231_976,
-        '2.272G',
-        size=448,
-        published=(None, '2.2B'),
-    ),
-    Row(
-        'MobileNetV1, d=1.4, w=1.2, r=1.3',
-        _build(depth_factor=1.4, widen_factor=1.2),
-        8_677_512,
-        '2.243G',
-        size=288,
-        published=(None, '2.3B'),
-        note='1.3 x 224 is 291 pixels, which give 2.470G',
     ),
 )

@@ -4,8 +4,6 @@ The first rows are the authors' form. pytorchcv has its units, but shuffles afte
 unit and by position; put together as the authors do it is the same network.
 """
 
-import re
-from collections.abc import Callable
 from functools import partial
 
 from torch import nn
@@ -63,3 +61,65 @@ def _name_like_the_authors(model: nn.Module, state: dict, *_) -> None:
     renamed = rename(state, AUTHORS)
     state.clear()
     state.update(renamed)
+
+
+def _megvii(arch: str, theirs: str, params: int, macs: str, published: tuple) -> Row:
+    final = 2048 if arch == '2.0' else 1024
+    return Row(
+        f'ShuffleNetV2 {arch}',
+        dict(type='ShuffleNetV2', arch=arch, num_classes=1000),
+        params,
+        macs,
+        published=published,
+        reference=Reference(
+            'pytorchcv', theirs, adapt=partial(_like_the_authors, final)
+        ),
+        note=REGROUPED,
+    )
+
+
+def _torchvision(arch: str, params: int, macs: str) -> Row:
+    return Row(
+        f"ShuffleNetV2 {arch}, form 'torchvision'",
+        dict(type='ShuffleNetV2', arch=arch, form='torchvision', num_classes=1000),
+        params,
+        macs,
+        reference=Reference('torchvision', f'shufflenet_v2_x{arch.replace(".", "_")}'),
+    )
+
+
+ROWS = (
+    _megvii('0.5', 'shufflenetv2b_wd2', 1_365_792, '40.5M', ('1.4M', '41M')),
+    _megvii('1.0', 'shufflenetv2b_w1', 2_278_760, '145.8M', ('2.3M', '146M')),
+    _megvii('1.5', 'shufflenetv2b_w3d2', 3_506_720, '299.0M', ('3.5M', '299M')),
+    _megvii('2.0', 'shufflenetv2b_w2', 7_402_600, '590.8M', ('7.4M', '591M')),
+    _torchvision('0.5', 1_366_792, '40.5M'),
+    _torchvision('1.0', 2_278_604, '144.9M'),
+    _torchvision('1.5', 3_503_624, '295.8M'),
+    _torchvision('2.0', 7_393_996, '583.3M'),
+    Row(
+        'ShuffleNetV2 50',
+        dict(type='ShuffleNetV2', arch='50', num_classes=1000),
+        16_575_898,
+        '2.315G',
+        published=(None, '2.3G'),
+        note=f'{UNCONFIRMED}; the paper does not say which form, both have 2.3G',
+    ),
+    Row(
+        'ShuffleNetV2 2.0 + SE',
+        dict(type='ShuffleNetV2', arch='2.0', se=True, num_classes=1000),
+        10_412_194,
+        '593.8M',
+        published=(None, '597M'),
+        note=f"{UNCONFIRMED}; hidden layer as said for 'se-164', 0.5 % fewer MACs than "
+        'printed',
+    ),
+    Row(
+        'ShuffleNetV2 se-164',
+        dict(type='ShuffleNetV2', arch='se-164', num_classes=1000),
+        133_115_062,
+        '12.604G',
+        published=(None, '12.7G'),
+        note=f'{UNCONFIRMED}; 0.8 % fewer MACs than printed',
+    ),
+)

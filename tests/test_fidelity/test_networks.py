@@ -1,5 +1,7 @@
 """Every network: counts as published, outputs as in an independent library."""
 
+import math
+
 import pytest
 import torch
 
@@ -42,6 +44,9 @@ def test_a_wrong_network_is_noticed():
     with torch.no_grad():
         ours.stages[1][1].project.norm.bias[0] += 1e-3
     assert compare(ours, theirs, torch.float64) > 1e-7
+    with torch.no_grad():
+        ours.stages[1][1].project.norm.bias[0] = torch.nan
+    assert math.isnan(compare(ours, theirs, torch.float64))
     assert not is_exact(Result(row, row.params + 1, 59_285_808, None))
     assert not is_exact(Result(row, row.params, 59_385_808, None))
 

@@ -16,6 +16,7 @@ from mmeff.checkpoints.layouts import (
     mobilenet_v2,
     mobilenet_v3,
     peleenet,
+    shufflenet_v2,
     vovnet,
 )
 from mmeff.checkpoints.layouts.rules import Layout
@@ -33,6 +34,7 @@ LAYOUTS = {
     'MobileNetV2': mobilenet_v2.LAYOUTS,
     'MobileNetV3': mobilenet_v3.LAYOUTS,
     'PeleeNet': peleenet.LAYOUTS,
+    'ShuffleNetV2': shufflenet_v2.LAYOUTS,
     'VoVNet': vovnet.LAYOUTS,
 }
 

@@ -7,7 +7,7 @@ from torch import nn
 from mmeff.checkpoints.layouts.rules import Layout, State, rename
 
 TORCHVISION = (
-    # Files from before torchvision 0.2 put a dot into the names of a dense layer.
+    # The files have norm.1 where the modules are called norm1 since PyTorch forbids dots.
     (r'\.(norm|conv)\.([12])\.', r'.\1\2.'),
     (r'^features\.conv0\.', 'stem.0.conv.'),
     (r'^features\.norm0\.', 'stem.0.norm.'),

@@ -10,6 +10,7 @@ from mmeff.models.backbones.mobilenet_v1 import MobileNetV1
 from mmeff.models.backbones.mobilenet_v2 import MobileNetV2
 from mmeff.models.backbones.mobilenet_v3 import MobileNetV3
 from mmeff.models.backbones.peleenet import PeleeNet
+from mmeff.models.backbones.shufflenet_v2 import ShuffleNetV2
 from mmeff.models.backbones.vovnet import VoVNet
 from mmeff.models.layers import GhostModule
 
@@ -26,5 +27,6 @@ __all__ = [
     'MobileNetV2',
     'MobileNetV3',
     'PeleeNet',
+    'ShuffleNetV2',
     'VoVNet',
 ]

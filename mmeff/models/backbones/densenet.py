@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from mmcv.cnn import build_conv_layer, build_norm_layer
+from mmcv.cnn import build_conv_layer
 from torch import Tensor, nn
 
 from mmeff.models.backbones.base import Backbone, find_arch
 from mmeff.models.layers import Block, conv_norm_act, linear_head
-from mmeff.models.layers.conv import activation
+from mmeff.models.layers.conv import activation, normalisation
 from mmeff.registry import MODELS
 
 
@@ -67,12 +67,39 @@ ARCHS = {
 }
 
 
+@dataclass(frozen=True)
+class _BlockSpec:
+    """A dense block and the transition after it."""
+
+    in_channels: int
+    num_layers: int
+    grown: int  # channels after the block
+    out_channels: int  # after the transition; if it has no convolution, `grown`
+    convolution: bool
+
+
+def _plan(spec: DenseNetArch) -> list[list[_BlockSpec]]:
+    """Channels throughout, for each block of each stage."""
+    plan, width = [], spec.stem[-1]
+    remaining = sum(map(len, spec.blocks))
+    for stage in spec.blocks:
+        plan.append([])
+        for num_layers in stage:
+            remaining -= 1
+            grown = width + num_layers * spec.growth
+            out = int(grown * spec.compression) if remaining else spec.last
+            block = _BlockSpec(width, num_layers, grown, out or grown, out is not None)
+            plan[-1].append(block)
+            width = block.out_channels
+    return plan
+
+
 def norm_act_conv(
     in_channels: int, out_channels: int, kernel_size: int, layers: dict
 ) -> OrderedDict[str, nn.Module]:
     """Pre-activation: what `conv_norm_act` does, in the order of DenseNet."""
     return OrderedDict(
-        norm=build_norm_layer(layers['norm_cfg'], in_channels)[1],
+        norm=normalisation(layers['norm_cfg'], in_channels),
         act=activation(layers['act_cfg']),
         conv=build_conv_layer(
             layers['conv_cfg'],
@@ -208,33 +235,6 @@ class DenseNet(Backbone):
         )
         self.head = linear_head(channels[-1], num_classes)
         self.freeze()
-
-
-@dataclass(frozen=True)
-class _BlockSpec:
-    """A dense block and the transition after it."""
-
-    in_channels: int
-    num_layers: int
-    grown: int  # channels after the block
-    out_channels: int  # after the transition; if it has no convolution, `grown`
-    convolution: bool
-
-
-def _plan(spec: DenseNetArch) -> list[list[_BlockSpec]]:
-    """Channels throughout, for each block of each stage."""
-    plan, width = [], spec.stem[-1]
-    remaining = sum(map(len, spec.blocks))
-    for stage in spec.blocks:
-        plan.append([])
-        for num_layers in stage:
-            remaining -= 1
-            grown = width + num_layers * spec.growth
-            out = int(grown * spec.compression) if remaining else spec.last
-            block = _BlockSpec(width, num_layers, grown, out or grown, out is not None)
-            plan[-1].append(block)
-            width = block.out_channels
-    return plan
 
 
 def _build_stem(in_channels: int, widths: Sequence[int], layers: dict) -> nn.Sequential:

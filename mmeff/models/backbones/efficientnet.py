@@ -180,6 +180,4 @@ def _blocks(width: float, depth: float, lite: bool) -> list[BlockSpec]:
 
 
 def _excite(block: BlockSpec, act_cfg: dict) -> SqueezeExcite:
-    return SqueezeExcite(
-        block.hidden, block.reduced, activation(act_cfg), nn.Sigmoid()
-    )
+    return SqueezeExcite(block.hidden, block.reduced, activation(act_cfg), nn.Sigmoid())

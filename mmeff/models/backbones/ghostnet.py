@@ -162,17 +162,16 @@ class GhostNet(Backbone):
         norm_cfg, act_cfg = norm_cfg or {'type': 'BN'}, act_cfg or {'type': 'ReLU'}
         layers = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         stem = scale(STEM)
-        inputs = [stem, *widths]
         parts = [
             _blocks(group, width, scale, with_cp, layers)
-            for group, width in zip(groups, inputs, strict=False)
+            for group, width in zip(
+                groups[: self.num_stages + 1], [stem, *widths], strict=False
+            )
         ]
         self.stem = nn.Sequential(
             conv_norm_act(in_channels, stem, 3, 2, **layers), *parts[0]
         )
-        self.stages = nn.ModuleList(
-            nn.Sequential(*part) for part in parts[1 : self.num_stages + 1]
-        )
+        self.stages = nn.ModuleList(nn.Sequential(*part) for part in parts[1:])
         if self.num_stages == len(groups):
             self.stages.append(conv_norm_act(widths[-1], final, **layers))
         self.head = _head(final, num_classes, act_cfg, dropout)

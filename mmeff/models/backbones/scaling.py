@@ -27,9 +27,9 @@ def compound_scaling(
     Args:
         phi: How much more work there is to be.
         alpha, beta, gamma: Of depth, width and resolution. By default EfficientNet's,
-            from a small grid search on B0 at phi = 1: work grows by
-            ``alpha * beta**2 * gamma**2``, about 2. B1 to B7 are near the results, but
-            were rounded by hand: take them by name.
+            from a grid search around B0 at phi = 1: work grows by
+            ``alpha * beta**2 * gamma**2``, about 2, and by what rounding adds to small
+            networks. The published B1 to B7 do not follow from it: take them by name.
 
     Raises:
         ValueError: A coefficient is below 1.

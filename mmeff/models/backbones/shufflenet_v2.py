@@ -213,10 +213,10 @@ class ShuffleNetV2(Backbone):
         )
         if self.num_stages == 5:
             self.stages.append(conv_norm_act(spec.widths[-1], spec.final, **layers))
-        dropout = spec.dropout if form == 'megvii' else 0.0
-        self.head = linear_head(spec.final, num_classes, dropout)
-        if form == 'megvii' and self.head is not None:
-            self.head.fc.register_parameter('bias', None)
+        if form == 'megvii':
+            self.head = linear_head(spec.final, num_classes, spec.dropout, bias=False)
+        else:
+            self.head = linear_head(spec.final, num_classes)
         self.freeze()
 
 

@@ -54,8 +54,7 @@ def conv_norm_act(
         bias=norm_cfg is None if bias is None else bias,
     )
     if norm_cfg is not None:
-        _check_group_norm(norm_cfg, out_channels)
-        layers['norm'] = build_norm_layer(norm_cfg, out_channels)[1]
+        layers['norm'] = normalisation(norm_cfg, out_channels)
     if act_cfg is not None:
         layers['act'] = activation(act_cfg)
     return nn.Sequential(layers)
@@ -66,6 +65,21 @@ def activation(act_cfg: dict) -> nn.Module:
     if act_cfg['type'] not in NOT_IN_PLACE:
         act_cfg = {'inplace': True, **act_cfg}
     return build_activation_layer(act_cfg)
+
+
+def normalisation(norm_cfg: dict, channels: int) -> nn.Module:
+    """Norm layer.
+
+    Raises:
+        ValueError: A GroupNorm does not divide the channels.
+    """
+    groups = norm_cfg.get('num_groups')
+    if groups and channels % groups:
+        raise ValueError(
+            f'norm_cfg={norm_cfg}: num_groups={groups} does not divide the {channels} '
+            f'channels of a layer; {math.gcd(groups, channels)} does'
+        )
+    return build_norm_layer(norm_cfg, channels)[1]
 
 
 class Block(nn.Module):
@@ -85,12 +99,3 @@ class Block(nn.Module):
 
     def _forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError
-
-
-def _check_group_norm(norm_cfg: dict, channels: int) -> None:
-    groups = norm_cfg.get('num_groups')
-    if groups and channels % groups:
-        raise ValueError(
-            f'norm_cfg={norm_cfg}: num_groups={groups} does not divide the {channels} '
-            f'channels of a layer; {math.gcd(groups, channels)} does'
-        )

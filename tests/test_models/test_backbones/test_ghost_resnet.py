@@ -1,5 +1,4 @@
-"""ResNets and VGG of Ghost modules: torchvision without ghosts, and a second
-implementation in functions with them."""
+"""ResNets and VGG of Ghost modules: against torchvision, and a second implementation."""
 
 import pytest
 import torch
@@ -79,11 +78,9 @@ class Functions:
         return self.linear('head.fc', x.mean((2, 3)))
 
     def vgg16(self, x):
-        index = 0
-        for width in (64, 64, 0, 128, 128, 0, *(256,) * 3, 0, *(512, 512, 512, 0) * 2):
-            name = f'features.{index}'
-            x = self.ghost(name, x, width) if width else F.max_pool2d(x, 2)
-            index += 1
+        stages = (64, 64, 0, 128, 128, 0, *(256,) * 3, 0, *(512, 512, 512, 0) * 2)
+        for i, width in enumerate(stages):  # 0: pooling
+            x = self.ghost(f'features.{i}', x, width) if width else F.max_pool2d(x, 2)
         x = self.norm('head.norm', self.linear('head.hidden', x[:, :, 0, 0]))
         return self.linear('head.fc', F.relu(x))
 
