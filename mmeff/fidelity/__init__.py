@@ -35,13 +35,17 @@ FAMILIES = {
     'ShuffleNetV2': shufflenet_v2.ROWS,
 }
 
-# One network a family, by name: those whose speed is compared with the reference's.
+# Networks whose speed is compared with the reference's, by name.
 TIMED = (
     'VoVNet 39, timm',
     'MobileNetV1 1.0',
     'MobileNetV2 1.0',
     'MobileNetV3-Large',
     'EfficientNet-B0',
+    "EfficientNet-Lite0, form 'tf'",
     'GhostNet 1.0',
+    'ResNet-50',
+    "ShuffleNetV2 1.0, form 'torchvision'",
     'DenseNet-121',
+    'PeleeNet',
 )

@@ -36,9 +36,21 @@ def _row(
     )
 
 
+def _timm(name: str, width: float, depth: float) -> Reference:
+    scale = dict(channel_multiplier=width, depth_multiplier=depth)
+    return Reference('timm', f'efficientnet._gen_{name}', dict(variant=name, **scale))
+
+
 V1, V2, RESNET = 'MobileNetV1', 'MobileNetV2', 'ResNet-50'
 ROWS = (
-    _row(V1, 14_742_120, '2.216G', '2.2B', w=2.0),
+    _row(
+        V1,
+        14_742_120,
+        '2.216G',
+        '2.2B',
+        w=2.0,
+        reference=_timm('mobilenet_v1', 2.0, 1.0),
+    ),
     _row(
         V1,
         4_231_976,
@@ -47,7 +59,17 @@ ROWS = (
         size=448,
         reference=Reference('timm', 'mobilenetv1_100'),
     ),
-    _row(V1, 8_677_512, '2.243G', '2.3B', d=1.4, w=1.2, size=288, note=ASSUMED),
+    _row(
+        V1,
+        8_677_512,
+        '2.243G',
+        '2.3B',
+        d=1.4,
+        w=1.2,
+        size=288,
+        reference=_timm('mobilenet_v1', 1.2, 1.4),
+        note=ASSUMED,
+    ),
     _row(
         V2,
         12_051_800,
@@ -72,7 +94,17 @@ ROWS = (
         size=448,
         reference=Reference('torchvision', 'mobilenet_v2'),
     ),
-    _row(V2, 7_987_552, '1.284G', '1.3B', d=1.4, w=1.2, size=288, note=ASSUMED),
+    _row(
+        V2,
+        7_987_552,
+        '1.284G',
+        '1.3B',
+        d=1.4,
+        w=1.2,
+        size=288,
+        reference=_timm('mobilenet_v2', 1.2, 1.4),
+        note=ASSUMED,
+    ),
     _row(
         RESNET,
         89_824_040,

@@ -29,7 +29,7 @@ def compound_scaling(
         alpha, beta, gamma: Of depth, width and resolution. By default EfficientNet's,
             from a grid search around B0 at phi = 1: work grows by
             ``alpha * beta**2 * gamma**2``, about 2, and by what rounding adds to small
-            networks. The published B1 to B7 do not follow from it: take them by name.
+            networks. B2 is phi = 1, B3 about 2; the published ones are had by name.
 
     Raises:
         ValueError: A coefficient is below 1.
