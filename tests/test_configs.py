@@ -49,7 +49,9 @@ def test_stock_tools_can_run_it(cfg):
     assert cfg.default_scope == 'mmdet'
 
 
-@pytest.mark.parametrize('name', [n for n in NAMES if n.endswith('_retinanet.py')])
+@pytest.mark.parametrize(
+    'name', ['vovnet39_maskrcnn.py', *(n for n in NAMES if n.endswith('_retinanet.py'))]
+)
 def test_every_family_trains_and_validates_on_real_pictures(name, real_data, tmp_path):
     two_small_ones = {'indices': 2, 'pipeline.2.scale': (320, 320)}
     options = {

@@ -56,7 +56,7 @@ def verify(
 def verify_speed(
     families: Sequence[str] = (),
     out: str | None = None,
-    batch_size: int = 8,
+    batch_size: int = 4,
     report: Callable[[Speed], None] = lambda speed: None,
 ) -> list[Speed]:
     """Time the networks of `TIMED` against their references on this CPU.

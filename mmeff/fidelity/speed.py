@@ -13,8 +13,8 @@ from mmeff.profiling.latency import Budget, measure
 
 MODES = ('eager', 'channels_last', 'compile')
 PASSES = ('inference', 'training')
-# Turns of a second or so, A B A B: a drift of the clock meets both.
-BUDGET = Budget(rounds=9, min_runs=2, min_seconds=0.6, max_seconds=6.0)
+# Short turns, A B A B: a drift of the clock meets both.
+BUDGET = Budget(rounds=7, min_runs=2, min_seconds=0.3, max_seconds=5.0)
 
 
 @dataclass(frozen=True)

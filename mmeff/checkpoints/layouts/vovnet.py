@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from torch import nn
 
 from mmeff.checkpoints.layouts.rules import Layout, State, rename
+from mmeff.errors import UserError
 
 # A key of the authors, with '/' inside of module names:
 # stage4.OSA4_2.layers.0.OSA4_2_0/conv.weight
@@ -48,7 +49,18 @@ PYTORCHCV = (
 )
 
 
+def _from_official(state: Mapping, model: nn.Module) -> State:
+    _check_form(model, 'pytorch')
+    return rename(state, OFFICIAL)
+
+
+def _from_pytorchcv(state: Mapping, model: nn.Module) -> State:
+    _check_form(model, 'pytorch')
+    return rename(state, PYTORCHCV)
+
+
 def _from_timm(state: Mapping, model: nn.Module) -> State:
+    _check_form(model, 'timm')
     separable = {k.rsplit('.', 2)[0] for k in state if k.endswith('conv_dw.weight')}
     # The norm of a separable convolution stands beside its halves; ours in the second.
     named = {
@@ -60,8 +72,19 @@ def _from_timm(state: Mapping, model: nn.Module) -> State:
     return rename(named, TIMM)
 
 
+def _check_form(model: nn.Module, form: str) -> None:
+    """Other forms take the same tensors and are other functions of them."""
+    # One module a stage has no identity, and the same eSE in both forms.
+    if model.form != form and not model.same_in_pytorch_and_timm:
+        raise UserError(
+            f'these weights are of the form {form!r}, but the VoVNet has '
+            f'form={model.form!r}, which is another function of the same weights: say '
+            f'form={form!r} in its config'
+        )
+
+
 LAYOUTS = (
-    Layout('official', r'stem_1/conv', lambda state, model: rename(state, OFFICIAL)),
-    Layout('pytorchcv', r'^features', lambda state, model: rename(state, PYTORCHCV)),
+    Layout('official', r'stem_1/conv', _from_official),
+    Layout('pytorchcv', r'^features', _from_pytorchcv),
     Layout('timm', r'^stages\.0\.blocks\.', _from_timm),
 )

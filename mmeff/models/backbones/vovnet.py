@@ -181,6 +181,8 @@ class VoVNet(Backbone):
         super().__init__(
             spec.out, out_indices, frozen_stages, norm_eval, num_classes, init_cfg
         )
+        self.form = form
+        self.same_in_pytorch_and_timm = spec.num_modules == ONE and form != 'caffe'
         norm_cfg, act_cfg = norm_cfg or {'type': 'BN'}, act_cfg or {'type': 'ReLU'}
         layers = {'conv_cfg': conv_cfg, 'norm_cfg': norm_cfg, 'act_cfg': act_cfg}
         c1, c2, c3 = spec.stem

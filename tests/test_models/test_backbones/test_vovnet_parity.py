@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mmeff.checkpoints.layouts import find_layout
+from mmeff.errors import UserError
 from mmeff.fidelity import check
 from mmeff.fidelity.check import randomise
 from mmeff.models.backbones.vovnet import ARCHS, VoVNet
@@ -230,3 +231,32 @@ def test_names_in_the_authors_files_reach_every_tensor_once(arch, prefix):
     wanted = {k for k in model.state_dict() if not k.endswith('num_batches_tracked')}
     assert len(renamed) == len(state)
     assert set(renamed) == wanted
+
+
+@pytest.mark.parametrize(
+    ('arch', 'form', 'right'),
+    [('39', 'caffe', 'pytorch'), ('39', 'timm', 'pytorch'), ('v2-39', 'timm', 'pytorch')],
+)
+def test_weights_of_another_form_are_refused(arch, form, right):
+    with torch.device('meta'):
+        model = VoVNet(arch, form=form)
+    state = {key: torch.empty(0) for key in authors_keys(arch)}
+    with pytest.raises(UserError, match=f"form '{right}'.*say form='{right}'"):
+        find_layout('VoVNet', state, 'file').convert(state, model)
+
+
+def test_timms_weights_fit_the_default_form_only_where_both_are_the_same():
+    timm = pytest.importorskip('timm')
+    for arch, name, fits in (
+        ('v2-19-slim', 'ese_vovnet19b_slim', True),
+        ('v2-39', 'ese_vovnet39b', False),
+    ):
+        with torch.device('meta'):
+            state = timm.create_model(name).state_dict()
+            model = VoVNet(arch)
+        layout = find_layout('VoVNet', state, 'file')
+        if fits:
+            assert set(model.state_dict()) <= set(layout.convert(state, model))
+        else:
+            with pytest.raises(UserError, match="say form='timm'"):
+                layout.convert(state, model)
