@@ -235,7 +235,11 @@ def test_names_in_the_authors_files_reach_every_tensor_once(arch, prefix):
 
 @pytest.mark.parametrize(
     ('arch', 'form', 'right'),
-    [('39', 'caffe', 'pytorch'), ('39', 'timm', 'pytorch'), ('v2-39', 'timm', 'pytorch')],
+    [
+        ('39', 'caffe', 'pytorch'),
+        ('39', 'timm', 'pytorch'),
+        ('v2-39', 'timm', 'pytorch'),
+    ],
 )
 def test_weights_of_another_form_are_refused(arch, form, right):
     with torch.device('meta'):
