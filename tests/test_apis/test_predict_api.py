@@ -164,7 +164,8 @@ def test_threshold_applies_to_json_and_pictures(retinanet, tmp_path):
     for folder in ('all', 'one', 'none'):
         drawn = cv2.imread(str(tmp_path / folder / 'vis/a.jpg')).astype(int)
         difference = abs(drawn - picture(0)).max(2)
-        assert np.median(difference) < 10  # the colours of the picture are kept
+        if folder != 'all':  # many boxes can cover half of it
+            assert np.median(difference) < 10  # the colours of the picture are kept
         changed.append((difference > 40).sum())
     assert changed[0] > changed[1] > changed[2] == 0
 
