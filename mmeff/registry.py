@@ -15,6 +15,7 @@ _LOCATIONS = {
     'DATASETS': ['mmeff.datasets'],
     'HOOKS': ['mmeff.engine'],
     'MODELS': ['mmeff.models'],
+    'TASK_UTILS': ['mmeff.models'],
 }
 
 __all__ = []

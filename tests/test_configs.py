@@ -32,8 +32,9 @@ def test_model_builds_with_matching_channels(cfg):
 
 
 def test_loaders_use_the_pipelines_of_the_config(cfg):
-    datasets = [cfg.train_dataloader.dataset]
-    assert datasets[0].pipeline == cfg.train_pipeline
+    dataset = cfg.train_dataloader.dataset
+    for part in dataset.get('datasets', [dataset]):
+        assert part.pipeline == cfg.train_pipeline
     assert cfg.val_dataloader.dataset.pipeline == cfg.test_pipeline
     assert cfg.test_dataloader.dataset.pipeline == cfg.test_pipeline
 
@@ -50,7 +51,12 @@ def test_stock_tools_can_run_it(cfg):
 
 
 @pytest.mark.parametrize(
-    'name', ['vovnet39_maskrcnn.py', *(n for n in NAMES if n.endswith('_retinanet.py'))]
+    'name',
+    [
+        'vovnet39_maskrcnn.py',
+        'mobilenetv2_fasterrcnn.py',
+        *(n for n in NAMES if n.endswith('_retinanet.py')),
+    ],
 )
 def test_every_family_trains_and_validates_on_real_pictures(name, real_data, tmp_path):
     two_small_ones = {'indices': 2, 'pipeline.2.scale': (320, 320)}

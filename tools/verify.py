@@ -1,8 +1,9 @@
-"""Compare every network with what was published, and write docs/fidelity.md.
+"""Compare every network with what was published, and write docs/fidelity*.md.
 
 examples:
   verify                                all families, about five minutes on two cores
   verify --families GhostNet VoVNet     some, nothing is written
+  verify --detectors                    detectors, half a minute
   verify --speed                        time against timm and others, 40 minutes, alone
 
 Ends with status 1 if a count or an output differs. Needs the reference libraries:
@@ -26,15 +27,17 @@ def main(argv=None) -> None:
     parser.add_argument(
         '--out',
         metavar='FILE.md',
-        help='default: docs/fidelity.md or docs/throughput.md, when all are checked',
+        help='default: a page in docs, when all are checked',
     )
-    parser.add_argument('--speed', action='store_true', help='time, do not compare')
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument('--detectors', action='store_true', help='count the detectors')
+    what.add_argument('--speed', action='store_true', help='time, do not compare')
     parser.add_argument('--batch-size', type=int, default=4, help='with --speed')
     args = parser.parse_args(argv)
 
     if args.speed:
         _speed(args)
-    elif not _fidelity(args):
+    elif not (_detectors if args.detectors else _fidelity)(args):
         sys.exit(1)
 
 
@@ -56,6 +59,29 @@ def _fidelity(args: argparse.Namespace) -> bool:
     results = verify(args.families, out, report)
     wrong = [result.row for result in results if not is_exact(result)]
     print(f'{len(results) - len(wrong)} of {len(results)} networks as published')
+    for row in wrong:
+        print(f'  {row.name}: expected {row.params:,} params, {row.macs}')
+    return not wrong
+
+
+def _detectors(args: argparse.Namespace) -> bool:
+    from mmeff.apis.verify import verify_detectors
+    from mmeff.fidelity.page import shares
+
+    def report(result) -> None:
+        row = result.row
+        print(
+            f'{"ok " if result.counts_agree else "BAD"} {row.name:<44} '
+            f'{result.params:>12,} params {result.macs / 1e9:>9,.3f} GMACs  '
+            f'published {row.published[0] or "-"}, {row.published[1] or "-"}',
+            flush=True,
+        )
+        print(f'      {shares(result)}')
+
+    out = args.out or (None if args.families else 'docs/fidelity-detectors.md')
+    results = verify_detectors(args.families, out, report)
+    wrong = [result.row for result in results if not result.counts_agree]
+    print(f'{len(results) - len(wrong)} of {len(results)} detectors as expected')
     for row in wrong:
         print(f'  {row.name}: expected {row.params:,} params, {row.macs}')
     return not wrong

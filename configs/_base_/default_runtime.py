@@ -17,6 +17,7 @@ custom_hooks = [
     dict(type='mmeff.EpochSeedHook'),
     dict(type='mmeff.ProgressHook'),
     dict(type='mmeff.InvalidLossHook'),
+    dict(type='mmeff.BatchNormGuardHook'),
 ]
 
 env_cfg = dict(

@@ -52,6 +52,9 @@ def train(
     if resume is not None:
         _set_resume(cfg, resume)
     runner = build_runner(cfg)
+    line = describe_rate(cfg, runner.world_size)
+    if line is not None:
+        runner.logger.info(line)
     with friendly_errors():
         runner.train()
     return runner
@@ -64,6 +67,28 @@ def _enable_auto_scale_lr(cfg) -> None:
             'rate is meant; add auto_scale_lr=dict(base_batch_size=N)'
         )
     cfg.auto_scale_lr.enable = True
+
+
+def describe_rate(cfg, world_size: int) -> str | None:
+    """How the learning rate fits the batch; None where it was made for this one.
+
+    Gradients that are accumulated change what fits; then nothing is said.
+    """
+    wrapper = cfg.get('optim_wrapper', {})
+    rate = wrapper.get('optimizer', {}).get('lr')
+    images = cfg.get('train_dataloader', {}).get('batch_size')
+    meant_for = cfg.get('auto_scale_lr', {}).get('base_batch_size')
+    known = None not in (rate, images, meant_for)
+    if not known or wrapper.get('accumulative_counts', 1) > 1:
+        return None
+    step = images * world_size
+    if step == meant_for:
+        return None
+    scaled = f'{rate * step / meant_for:g}'
+    says = f'learning rate {rate:g} is for {meant_for} images a step, here are {step}: '
+    if cfg.auto_scale_lr.get('enable', False):
+        return f'{says}scaled to {scaled}'
+    return f'{says}--auto-scale-lr would make it {scaled}'
 
 
 def _set_resume(cfg, resume: str) -> None:

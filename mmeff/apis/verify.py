@@ -1,16 +1,18 @@
 """Check every network against what was published, and write the pages that say so."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from mmengine.logging import MMLogger
 
+from mmeff.apis.config import load_config
 from mmeff.errors import UserError
-from mmeff.fidelity import FAMILIES, TIMED
+from mmeff.fidelity import DETECTORS, FAMILIES, TIMED
 from mmeff.fidelity.check import Result, check
-from mmeff.fidelity.page import fidelity_page, speed_page
+from mmeff.fidelity.detectors import DetectorResult, check_detector
+from mmeff.fidelity.page import detectors_page, fidelity_page, speed_page
 from mmeff.fidelity.row import Row
 from mmeff.fidelity.speed import Speed, compare_speed
 from mmeff.profiling.environment import describe_environment
@@ -43,13 +45,37 @@ def verify(
     """
     MMLogger.get_instance('verify', log_level='WARNING')  # a line for each load
     results = {}
-    for family in _chosen(families):
+    for family in _chosen(families, FAMILIES):
         results[family] = []
         for row in FAMILIES[family]:
             results[family].append(_check(row))
             report(results[family][-1])
     if out is not None:
         _write(out, fidelity_page(results))
+    return [result for rows in results.values() for result in rows]
+
+
+def verify_detectors(
+    families: Sequence[str] = (),
+    out: str | None = None,
+    report: Callable[[DetectorResult], None] = lambda result: None,
+) -> list[DetectorResult]:
+    """Count the detectors of some families, or of all, as their configs build them.
+
+    Args:
+        families: Names of `DETECTORS`; none means all.
+        out: Markdown file to write.
+        report: Called with each result as it comes.
+    """
+    results = {}
+    for family in _chosen(families, DETECTORS):
+        results[family] = []
+        for row in DETECTORS[family]:
+            cfg = load_config(row.config, row.options)
+            results[family].append(check_detector(row, cfg))
+            report(results[family][-1])
+    if out is not None:
+        _write(out, detectors_page(results))
     return [result for rows in results.values() for result in rows]
 
 
@@ -69,7 +95,7 @@ def verify_speed(
     """
     MMLogger.get_instance('verify', log_level='WARNING')
     speeds = []
-    for family in _chosen(families):
+    for family in _chosen(families, FAMILIES):
         for row in FAMILIES[family]:
             if row.name not in TIMED:
                 continue
@@ -81,13 +107,13 @@ def verify_speed(
     return speeds
 
 
-def _chosen(families: Sequence[str]) -> list[str]:
-    unknown = [family for family in families if family not in FAMILIES]
+def _chosen(families: Sequence[str], table: Collection[str]) -> list[str]:
+    unknown = [family for family in families if family not in table]
     if unknown:
         raise UserError(
-            f'no family {unknown[0]!r}: expected some of {", ".join(FAMILIES)}'
+            f'no family {unknown[0]!r}: expected some of {", ".join(table)}'
         )
-    return list(families or FAMILIES)
+    return list(families or table)
 
 
 def _check(row: Row) -> Result:

@@ -1,12 +1,14 @@
 """What was published of each network, and the proof that ours is the same.
 
-One table a family; `check` builds and compares, `page` writes docs/fidelity.md.
+One table a family; `check` and `detectors` build and compare, `page` writes the pages.
 """
 
 from mmeff.fidelity import (
     compound_scaling,
     densenet,
+    dsod,
     efficientnet,
+    fpn,
     g_ghost_regnet,
     ghost_cifar,
     ghost_resnet,
@@ -15,7 +17,9 @@ from mmeff.fidelity import (
     mobilenet_v2,
     mobilenet_v3,
     peleenet,
+    refinedet,
     shufflenet_v2,
+    ssd,
     vovnet,
 )
 
@@ -33,6 +37,14 @@ FAMILIES = {
     'PeleeNet': peleenet.ROWS,
     'DenseNet': densenet.ROWS,
     'ShuffleNetV2': shufflenet_v2.ROWS,
+}
+
+# Detectors, counted as their configs build them.
+DETECTORS = {
+    'SSD': ssd.DETECTORS,
+    'DSOD': dsod.DETECTORS,
+    'RefineDet': refinedet.DETECTORS,
+    'FPN': fpn.DETECTORS,
 }
 
 # Networks whose speed is compared with the reference's, by name.

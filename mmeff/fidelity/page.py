@@ -1,11 +1,12 @@
-"""The fidelity report as Markdown."""
+"""The fidelity reports as Markdown."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 import torch
 
 from mmeff.fidelity.check import UNITS, Result
+from mmeff.fidelity.detectors import DetectorResult
 from mmeff.fidelity.speed import Speed
 
 HEAD = """# Fidelity
@@ -31,6 +32,28 @@ COLUMNS = (
     'float64',
     'compared with',
 )
+DETECTOR_HEAD = """# Fidelity of the detectors
+
+Written by `python tools/verify.py --detectors`; do not edit. Every detector is built from
+its config and counted without running it on data.
+
+- **parameters**: learnable weights, to the unit. **multiply-adds**: of convolutions and
+  linear layers in backbone, neck and heads, one square image of the side given; no
+  decoding, no NMS. With two stages the box head works on as many proposals as the config
+  keeps (1000 an image), the mask head on as many boxes (100).
+- **published**: as the source prints it; behind it how much ours differs.
+- **shares**: of the parameters and of the multiply-adds that each part has.
+"""
+DETECTOR_COLUMNS = (
+    'detector',
+    'config',
+    'pixels',
+    'parameters',
+    'published',
+    'multiply-adds',
+    'published',
+    'shares',
+)
 SPEED_HEAD = """# Throughput beside timm and torchvision
 
 Written by `python tools/verify.py --speed`; do not edit. Time of the reference over ours,
@@ -46,28 +69,65 @@ pairs of turns, quartiles in brackets.
 
 def fidelity_page(results: dict[str, list[Result]]) -> str:
     """Markdown of all results by family."""
-    lines = [HEAD]
+    return _page(HEAD, COLUMNS, results, _cells)
+
+
+def detectors_page(results: dict[str, list[DetectorResult]]) -> str:
+    """Markdown of all detectors by family."""
+    return _page(DETECTOR_HEAD, DETECTOR_COLUMNS, results, _detector_cells)
+
+
+def _page(head: str, columns: Iterable[str], results: dict, cells: Callable) -> str:
+    lines = [head]
     for family, rows in results.items():
-        lines += [f'## {family}', '', _line(COLUMNS), _line(['---'] * len(COLUMNS))]
+        lines += [f'## {family}', '', _line(columns), _line(['---'] * len(columns))]
         notes = []
         for result in rows:
-            lines.append(_line(_cells(result, notes)))
+            lines.append(_line(cells(result, notes)))
         lines.append('')
         lines += [f'{number}. {note}' for number, note in enumerate(notes, 1)]
         lines += [''] if notes else []
     return '\n'.join(lines).rstrip() + '\n'
 
 
+def _detector_cells(result: DetectorResult, notes: list[str]) -> list[str]:
+    row = result.row
+    params, macs = row.published
+    return [
+        _noted(row.name, row.note, notes),
+        f'`{row.config}`' + (' with changes' if row.options else ''),
+        str(row.size),
+        f'{result.params:,}',
+        published(params, result.params),
+        row.macs,
+        published(macs, result.macs),
+        shares(result),
+    ]
+
+
+def shares(result: DetectorResult) -> str:
+    """What each part has of the parameters and of the MACs: 'neck 7%, 22%; ...'."""
+    return '; '.join(
+        f'{path} {params / result.params:.0%}, {macs / result.macs:.0%}'
+        for path, (params, macs) in result.parts.items()
+    )
+
+
+def _noted(name: str, note: str, notes: list[str]) -> str:
+    """The name with the number of its note, which is added to the notes once."""
+    if not note:
+        return name
+    if note not in notes:
+        notes.append(note)
+    return f'{name} [{notes.index(note) + 1}]'
+
+
 def _cells(result: Result, notes: list[str]) -> list[str]:
     row = result.row
     name = row.name if row.size == 224 else f'{row.name} ({row.size} px)'
-    if row.note:
-        if row.note not in notes:
-            notes.append(row.note)
-        name += f' [{notes.index(row.note) + 1}]'
     params, macs = row.published
     return [
-        name,
+        _noted(name, row.note, notes),
         f'{result.params:,}',
         published(params, result.params),
         row.macs,

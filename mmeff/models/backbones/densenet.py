@@ -17,12 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from mmcv.cnn import build_conv_layer
 from torch import Tensor, nn
 
 from mmeff.models.backbones.base import Backbone, find_arch
-from mmeff.models.layers import Block, conv_norm_act, linear_head
-from mmeff.models.layers.conv import activation, normalisation
+from mmeff.models.layers import Block, conv_norm_act, linear_head, norm_act_conv
 from mmeff.registry import MODELS
 
 
@@ -94,24 +92,6 @@ def _plan(spec: DenseNetArch) -> list[list[_BlockSpec]]:
     return plan
 
 
-def norm_act_conv(
-    in_channels: int, out_channels: int, kernel_size: int, layers: dict
-) -> OrderedDict[str, nn.Module]:
-    """Pre-activation: what `conv_norm_act` does, in the order of DenseNet."""
-    return OrderedDict(
-        norm=normalisation(layers['norm_cfg'], in_channels),
-        act=activation(layers['act_cfg']),
-        conv=build_conv_layer(
-            layers['conv_cfg'],
-            in_channels,
-            out_channels,
-            kernel_size,
-            padding=kernel_size // 2,
-            bias=False,
-        ),
-    )
-
-
 class DenseLayer(Block):
     """Norm, activation, 1x1, norm, activation, 3x3 on all features before it.
 
@@ -122,8 +102,8 @@ class DenseLayer(Block):
         self, in_channels: int, spec: DenseNetArch, with_cp: bool, layers: dict
     ) -> None:
         super().__init__(with_cp)
-        narrow = norm_act_conv(in_channels, spec.bottleneck, 1, layers)
-        grow = norm_act_conv(spec.bottleneck, spec.growth, 3, layers)
+        narrow = norm_act_conv(in_channels, spec.bottleneck, **layers)
+        grow = norm_act_conv(spec.bottleneck, spec.growth, 3, **layers)
         # One Sequential: the second norm can be folded into the first convolution.
         self.layers = nn.Sequential(
             OrderedDict(
@@ -261,7 +241,7 @@ def _build_stage(
         stage[f'block{k}'] = DenseBlock(
             block.in_channels, block.num_layers, spec, with_cp, layers
         )
-        transition = norm_act_conv(block.grown, block.out_channels, 1, layers)
+        transition = norm_act_conv(block.grown, block.out_channels, **layers)
         if not block.convolution:
             del transition['conv']
         stage[f'transition{k}'] = nn.Sequential(transition)

@@ -73,6 +73,19 @@ def conv3x3(
     )
 
 
+def bottleneck_conv3x3(
+    in_channels: int, out_channels: int, layers: dict
+) -> nn.Sequential:
+    """3x3 convolution behind a 1x1 of half its width: fewer MACs, more layers."""
+    width = out_channels // 2
+    return nn.Sequential(
+        OrderedDict(
+            reduce=conv_norm_act(in_channels, width, **layers),
+            expand=conv3x3(width, out_channels, 1, False, layers),
+        )
+    )
+
+
 class EffectiveSE(nn.Module):
     """Channel attention (eSE); a hard sigmoid as in the authors' code, not a sigmoid."""
 
@@ -90,6 +103,7 @@ class OSAModule(Block):
     ``(B, in_channels, H, W) -> (B, out_channels, H, W)``. The input is concatenated
     too; with `identity` it is also added to the output, with no activation after it.
     Depthwise convolutions keep their width: `reduce` narrows a wider input for them.
+    With `bottleneck` a 1x1 convolution of half the width stands before every 3x3.
     """
 
     def __init__(
@@ -101,6 +115,7 @@ class OSAModule(Block):
         depthwise: bool,
         identity: bool,
         ese: bool,
+        bottleneck: bool,
         with_cp: bool,
         layers: dict,
     ) -> None:
@@ -112,7 +127,11 @@ class OSAModule(Block):
             width = mid_channels
         self.convs = nn.ModuleList()
         for _ in range(num_convs):
-            self.convs.append(conv3x3(width, mid_channels, 1, depthwise, layers))
+            if bottleneck:
+                conv = bottleneck_conv3x3(width, mid_channels, layers)
+            else:
+                conv = conv3x3(width, mid_channels, 1, depthwise, layers)
+            self.convs.append(conv)
             width = mid_channels
         concatenated = in_channels + num_convs * mid_channels
         self.aggregate = conv_norm_act(concatenated, out_channels, **layers)
@@ -152,6 +171,8 @@ class VoVNet(Backbone):
     Args:
         arch: A key of `ARCHS`; 39 and 57 may be ints.
         form: 'pytorch', 'caffe' or 'timm', see above.
+        bottleneck: The ablation of v1's Table 3: a 1x1 convolution of half the width
+            before each 3x3 of a module. In the paper slower on a GPU, and less accurate.
         in_channels: Channels of the image.
         conv_cfg, norm_cfg, act_cfg: Layers; Conv2d, BN and ReLU by default.
         with_cp: Checkpoint every OSA module: less memory, more time. As elsewhere in
@@ -163,6 +184,7 @@ class VoVNet(Backbone):
         self,
         arch: str | int,
         form: str = 'pytorch',
+        bottleneck: bool = False,
         in_channels: int = 3,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
@@ -178,6 +200,11 @@ class VoVNet(Backbone):
         forms = ('pytorch', 'timm') if spec.v2 else ('pytorch', 'caffe', 'timm')
         if form not in forms:
             raise ValueError(f'form={form!r}: {arch!r} exists as {", ".join(forms)}')
+        if bottleneck and spec.depthwise:
+            raise ValueError(
+                f'bottleneck=True: the 3x3 of {arch!r} are depthwise; expected an arch '
+                'with dense ones'
+            )
         super().__init__(
             spec.out, out_indices, frozen_stages, norm_eval, num_classes, init_cfg
         )
@@ -192,7 +219,9 @@ class VoVNet(Backbone):
             conv3x3(c2, c3, 1 if form == 'caffe' else 2, spec.depthwise, layers),
         )
         self.stages = nn.ModuleList(
-            _build_stage(i, spec, form, with_cp=with_cp, layers=layers)
+            _build_stage(
+                i, spec, form, bottleneck=bottleneck, with_cp=with_cp, layers=layers
+            )
             for i in range(self.num_stages)
         )
         self.head = linear_head(spec.out[-1], num_classes)

@@ -60,6 +60,39 @@ def conv_norm_act(
     return nn.Sequential(layers)
 
 
+def norm_act_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int = 1,
+    stride: int = 1,
+    *,
+    conv_cfg: dict | None = None,
+    norm_cfg: dict,
+    act_cfg: dict,
+) -> OrderedDict[str, nn.Module]:
+    """Pre-activation: what `conv_norm_act` does, in the order of DenseNet.
+
+    Returns:
+        `norm`, `act` and `conv` (without bias), to be put in a Sequential.
+
+    Raises:
+        ValueError: A GroupNorm does not divide the channels.
+    """
+    return OrderedDict(
+        norm=normalisation(norm_cfg, in_channels),
+        act=activation(act_cfg),
+        conv=build_conv_layer(
+            conv_cfg,
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+            bias=False,
+        ),
+    )
+
+
 def activation(act_cfg: dict) -> nn.Module:
     """Activation layer, in place where the kind allows it."""
     if act_cfg['type'] not in NOT_IN_PLACE:

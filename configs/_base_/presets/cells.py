@@ -1,0 +1,11 @@
+# `--preset cells`: `scratch` for pictures that have no upside, from microscopes or from
+# above.
+_base_ = 'scratch.py'
+
+train_pipeline = _base_.train_pipeline
+train_pipeline[6] = dict(
+    type='RandomFlip',
+    prob=[0.25, 0.25, 0.25],
+    direction=['horizontal', 'vertical', 'diagonal'],
+)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

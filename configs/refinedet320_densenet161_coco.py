@@ -1,0 +1,15 @@
+# RefineDet320 on DenseNet-161 (VoVNet paper, Table 4: published COCO AP 33.5).
+_base_ = [
+    '_base_/models/refinedet320.py',
+    '_base_/datasets/ssd320_coco.py',
+    '_base_/schedules/refinedet_109e.py',
+    '_base_/default_runtime.py',
+]
+
+model = dict(
+    backbone=dict(
+        type='mmeff.DenseNet', arch='161', form='caffe', out_indices=(1, 2, 3)
+    ),
+    neck=dict(in_channels=[384, 1056, 2208]),
+    bbox_head=dict(in_channels=[384, 1056, 2208, 512]),
+)
