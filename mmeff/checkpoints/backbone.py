@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from torch import nn
 
 from mmeff.checkpoints.layouts import find_layout
+from mmeff.checkpoints.loading import compare
 from mmeff.checkpoints.sources import read_weights
 from mmeff.errors import UserError
 
@@ -54,30 +55,9 @@ def load_backbone_weights(
         ('of the file not used', unused),
     ):
         summary += f'; {len(keys)} {title}: {_some(keys)}' if keys else ''
-    model.load_state_dict(
-        {key: value for key, value in state.items() if key in fitting}, strict=False
-    )
+    model.load_state_dict({key: state[key] for key in fitting}, strict=False)
     print_log(summary, logger='current')
     return summary
-
-
-def compare(state: Mapping, model: nn.Module) -> tuple[dict, list[str], list[str]]:
-    """Names of a model's tensors that a state dict has, has not, has in another shape.
-
-    Counts of batches that a BatchNorm has seen enter no output and are left out.
-    """
-    fitting, missing, other = {}, [], []
-    for key, value in model.state_dict().items():
-        if key.endswith('num_batches_tracked'):
-            continue
-        if key not in state:
-            missing.append(key)
-        elif state[key].shape != value.shape:
-            found, expected = tuple(state[key].shape), tuple(value.shape)
-            other.append(f'{key} {found} instead of {expected}')
-        else:
-            fitting[key] = None
-    return fitting, missing, other
 
 
 def _below(state: Mapping, prefix: str, name: str) -> dict:

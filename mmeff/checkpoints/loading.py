@@ -50,19 +50,11 @@ def check_fit(state: Mapping, model: nn.Module, name: str) -> None:
     Raises:
         UserError: Some are missing or differ; the message counts and names them.
     """
-    expected = model.state_dict()
-    # A count of batches seen does not enter any output; some exporters drop it.
-    wanted = [key for key in expected if not key.endswith('num_batches_tracked')]
-    missing = [key for key in wanted if key not in state]
-    other = [
-        f'{key} {tuple(state[key].shape)} instead of {tuple(expected[key].shape)}'
-        for key in wanted
-        if key in state and state[key].shape != expected[key].shape
-    ]
+    fitting, missing, other = compare(state, model)
     if not missing and not other:
         return
-    fitting = len(wanted) - len(missing) - len(other)
-    lines = [f'checkpoint {name} fits {fitting} of {len(wanted)} tensors of this model']
+    total = len(fitting) + len(missing) + len(other)
+    lines = [f'checkpoint {name} fits {len(fitting)} of {total} tensors of this model']
     if missing:
         lines.append(f'{len(missing)} missing, first {missing[0]}')
     if other:
@@ -72,3 +64,23 @@ def check_fit(state: Mapping, model: nn.Module, name: str) -> None:
         'lies beside the checkpoint in its work dir'
     )
     raise UserError('; '.join(lines))
+
+
+def compare(state: Mapping, model: nn.Module) -> tuple[list[str], list[str], list[str]]:
+    """Names of a model's tensors that a state dict has, has not, has in another shape.
+
+    Counts of batches that a BatchNorm has seen enter no output, and some exporters drop
+    them: they are left out.
+    """
+    fitting, missing, other = [], [], []
+    for key, value in model.state_dict().items():
+        if key.endswith('num_batches_tracked'):
+            continue
+        if key not in state:
+            missing.append(key)
+        elif state[key].shape != value.shape:
+            found, expected = tuple(state[key].shape), tuple(value.shape)
+            other.append(f'{key} {found} instead of {expected}')
+        else:
+            fitting.append(key)
+    return fitting, missing, other

@@ -8,8 +8,9 @@ from torch.nn import functional as F
 class L2Norm(nn.Module):
     """Divide by the Euclidean norm over channels, multiply with a learned scale.
 
-    https://arxiv.org/abs/1506.04579 (ParseNet), section 3.3. Computed in float32. Unlike
-    mmdet's, its gradient is a number where all channels are 0, as after a ReLU.
+    https://arxiv.org/abs/1506.04579 (ParseNet), section 3.3. Computed in float32. Where
+    all channels are 0 the gradient is finite but of the order of 1e12 times the scale: put
+    it behind a ReLU, whose own gradient is 0 there.
 
     ``(B, channels, H, W)`` to the same.
 
