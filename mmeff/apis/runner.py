@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmeff.datasets import adopt
+from mmeff.engine.console import build_quietly
 from mmeff.errors import UserError
 
 
@@ -41,7 +42,7 @@ def build_runner(cfg: Config) -> Runner:
     """
     with friendly_errors():
         try:
-            return Runner.from_cfg(cfg)
+            return build_quietly(lambda: Runner.from_cfg(cfg))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise UserError(f'the config cannot be built: {error}') from error
 
