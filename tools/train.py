@@ -17,7 +17,14 @@ def main(argv=None) -> None:
         '--amp', action='store_true', help='float16 on a GPU, bfloat16 on a CPU'
     )
     parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale it with the batch size'
+        '--channels-last',
+        action='store_true',
+        help='another order in memory, often faster',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the rate with the batch size, where the config does not do it',
     )
     parser.add_argument(
         '--resume',

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from mmeff.apis.config import load_config
@@ -16,6 +17,7 @@ def train(
     classes: list[str] | None = None,
     preset: str | None = None,
     amp: bool = False,
+    channels_last: bool = False,
     auto_scale_lr: bool = False,
     resume: str | None = None,
     launcher: str = 'none',
@@ -31,7 +33,9 @@ def train(
         classes: With `data`: the classes to learn; by default all.
         preset: Name of a fragment of settings in `configs/_base_/presets`.
         amp: Mixed precision: float16 on a GPU, bfloat16 on a CPU.
-        auto_scale_lr: Scale the learning rate with the batch size.
+        channels_last: Keep the channels of a pixel side by side in memory.
+        auto_scale_lr: Scale the learning rate with the batch size, where the config does
+            not do so by itself.
         resume: 'auto' to go on from the latest checkpoint in `work_dir`, or a path.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         cfg_options: Settings to override, with dotted keys.
@@ -40,7 +44,8 @@ def train(
         The Runner after training; `runner.model` has the last weights.
 
     Raises:
-        UserError: Config, data or checkpoint are wrong, or the loss is not finite.
+        UserError: Config, data or checkpoint are wrong, there are too few images for a
+            batch, or the loss is not finite.
     """
     cfg = load_config(config, cfg_options, preset)
     cfg = prepare(cfg, work_dir, data, classes, cfg_options, launcher)
@@ -52,10 +57,14 @@ def train(
     if resume is not None:
         _set_resume(cfg, resume)
     runner = build_runner(cfg)
+    if channels_last:
+        runner.model.to(memory_format=torch.channels_last)
+    _count_accumulated(runner)
     line = describe_rate(cfg, runner.world_size)
     if line is not None:
         runner.logger.info(line)
     with friendly_errors():
+        _check_steps(runner)
         runner.train()
     return runner
 
@@ -69,19 +78,27 @@ def _enable_auto_scale_lr(cfg) -> None:
     cfg.auto_scale_lr.enable = True
 
 
-def describe_rate(cfg, world_size: int) -> str | None:
-    """How the learning rate fits the batch; None where it was made for this one.
+def _count_accumulated(runner: Runner) -> None:
+    """Let mmengine scale the rate by the images of a step, not of an iteration.
 
-    Gradients that are accumulated change what fits; then nothing is said.
+    The runner's setting is changed and not the config, which is in the work dir already.
     """
+    times = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+    scaling = dict(runner.auto_scale_lr or {})
+    if times > 1 and 'base_batch_size' in scaling:
+        scaling['base_batch_size'] /= times
+        runner.auto_scale_lr = scaling
+
+
+def describe_rate(cfg, world_size: int) -> str | None:
+    """How the learning rate fits the images of a step; None where it was made for them."""
     wrapper = cfg.get('optim_wrapper', {})
     rate = wrapper.get('optimizer', {}).get('lr')
     images = cfg.get('train_dataloader', {}).get('batch_size')
     meant_for = cfg.get('auto_scale_lr', {}).get('base_batch_size')
-    known = None not in (rate, images, meant_for)
-    if not known or wrapper.get('accumulative_counts', 1) > 1:
+    if None in (rate, images, meant_for):
         return None
-    step = images * world_size
+    step = images * world_size * wrapper.get('accumulative_counts', 1)
     if step == meant_for:
         return None
     scaled = f'{rate * step / meant_for:g}'
@@ -89,6 +106,20 @@ def describe_rate(cfg, world_size: int) -> str | None:
     if cfg.auto_scale_lr.get('enable', False):
         return f'{says}scaled to {scaled}'
     return f'{says}--auto-scale-lr would make it {scaled}'
+
+
+def _check_steps(runner: Runner) -> None:
+    """Raise where an epoch has no step, which mmengine takes for a finished training."""
+    loader = runner.train_loop.dataloader
+    if runner.max_iters > 0 or len(loader) > 0:
+        return
+    share = max(len(loader.sampler), 1)
+    raise UserError(
+        f'{len(loader.dataset)} images on {runner.world_size} processes make no batch of '
+        f'{loader.batch_sampler.batch_size}, and smaller ones are left out (drop_last): '
+        'nothing would be learned. Take more images or smaller batches: '
+        f'--cfg-options train_dataloader.batch_size={share}'
+    )
 
 
 def _set_resume(cfg, resume: str) -> None:

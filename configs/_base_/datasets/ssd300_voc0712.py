@@ -1,28 +1,9 @@
-# VOC 07+12 with the augmentation of SSD (section 2.2), warped to 300x300, see
-# ssd300_coco.py. Objects marked as difficult are not trained on; Caffe's SSD does so.
-_base_ = 'voc0712.py'
+# VOC 07+12 with the augmentation of SSD, at 300x300. Objects marked as difficult are not
+# trained on; Caffe's SSD does so.
+_base_ = ['voc0712.py', 'ssd_pipelines.py']
 
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='Expand', mean=[104.0, 117.0, 123.0], to_rgb=False, ratio_range=(1, 4)),
-    dict(
-        type='MinIoURandomCrop', min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3
-    ),
-    dict(type='Resize', scale=(300, 300), keep_ratio=False),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(300, 300), keep_ratio=False),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-    ),
-]
+train_pipeline = _base_.ssd_train_pipeline
+test_pipeline = _base_.ssd_test_pipeline
 train_dataloader = dict(
     batch_size=32,
     num_workers=4,

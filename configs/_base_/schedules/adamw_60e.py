@@ -19,4 +19,5 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0, bias_decay_mult=0, bypass_duplicate=True),
     clip_grad=dict(max_norm=35),
 )
+# Not by itself: the linear rule is for SGD.
 auto_scale_lr = dict(enable=False, base_batch_size=8)

@@ -12,5 +12,5 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=0.0001),
 )
-# 8 devices x 2 images; `--auto-scale-lr` scales the rate to what you run.
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+# 8 devices x 2 images; on other batches the rate is scaled, and mmengine logs by how much.
+auto_scale_lr = dict(enable=True, base_batch_size=16)

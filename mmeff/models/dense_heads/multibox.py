@@ -3,13 +3,14 @@
 For a batch at once; RefineDet has both twice.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
 from mmdet.models.task_modules.assigners import BaseAssigner
 from mmdet.models.task_modules.coders import BaseBBoxCoder
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 
@@ -45,41 +46,69 @@ def match(
     return labels, offsets
 
 
+def softmax_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross entropy of every prior, ``(B, N)``, of ``(B, N, num_classes + 1)``."""
+    losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction='none')
+    return losses.view_as(labels)
+
+
 def multibox_loss(
-    cls_scores: Tensor,
+    class_losses: Tensor,
     bbox_preds: Tensor,
     labels: Tensor,
     offsets: Tensor,
+    num_classes: int,
     neg_pos_ratio: float,
+    min_negatives: int = 0,
+    smoothl1_beta: float = 1.0,
     eligible: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Softmax loss with hard negatives, and smooth L1 loss of the positives.
+    """Equations 1 to 3: class loss with hard negatives, smooth L1 loss of positives.
 
     Both are sums over the batch, divided by its number of positives.
 
     Args:
-        cls_scores: ``(B, N, num_classes + 1)``, background last.
+        class_losses: Of every prior with its label, ``(B, N)``.
         bbox_preds: ``(B, N, 4)``.
-        labels, offsets: As `match` gives them.
+        labels, offsets, num_classes: As for `match`.
         neg_pos_ratio: Negatives of an image for each of its positives, at most.
+        min_negatives: Of an image with fewer positives, none included.
+        smoothl1_beta: Where the squared part ends.
         eligible: Which priors may be negatives, ``(B, N)``; all of them by default.
             Positives stay positives.
+
+    Returns:
+        The class loss and the box loss.
     """
-    background = cls_scores.shape[-1] - 1
-    positive = (labels >= 0) & (labels < background)
-    negative = labels == background
+    positive = (labels >= 0) & (labels < num_classes)
+    negative = labels == num_classes
     if eligible is not None:
         negative = negative & eligible
-    losses = F.cross_entropy(
-        cls_scores.transpose(1, 2), labels.clamp(min=0), reduction='none'
-    )
-    count = (neg_pos_ratio * positive.sum(dim=1)).long()
-    used = positive | hardest(losses.detach(), negative, count)
+    count = (neg_pos_ratio * positive.sum(dim=1)).long().clamp(min=min_negatives)
+    used = positive | hardest(class_losses.detach(), negative, count)
     matches = positive.sum().clamp(min=1)
     loss_bbox = F.smooth_l1_loss(
-        bbox_preds[positive], offsets[positive], reduction='sum'
+        bbox_preds[positive], offsets[positive], reduction='sum', beta=smoothl1_beta
     )
-    return losses[used].sum() / matches, loss_bbox / matches
+    return class_losses[used].sum() / matches, loss_bbox / matches
+
+
+def flatten_levels(maps: Sequence[Tensor], channels: int) -> Tensor:
+    """Predictions of all priors in one tensor.
+
+    In float32, since half precision would shift boxes by pixels.
+
+    Args:
+        maps: Of each level ``(B, priors in a cell * channels, H, W)``.
+        channels: Numbers of one prior.
+
+    Returns:
+        ``(B, N, channels)``, ordered by level, row, column and prior of the cell.
+    """
+    rows = [
+        level.permute(0, 2, 3, 1).reshape(len(level), -1, channels) for level in maps
+    ]
+    return torch.cat(rows, dim=1).float()
 
 
 def hardest(losses: Tensor, candidates: Tensor, count: Tensor) -> Tensor:
@@ -98,3 +127,37 @@ def hardest(losses: Tensor, candidates: Tensor, count: Tensor) -> Tensor:
     positions = torch.arange(order.shape[1], device=order.device)
     rank.scatter_(1, order, positions.expand_as(order))
     return candidates & (rank < count[:, None])
+
+
+@torch.no_grad()
+def start_from_background(
+    layers: Sequence[nn.Module],
+    num_classes: int,
+    prior_prob: float | None,
+    use_sigmoid: bool = False,
+) -> None:
+    """Set biases so that every prior starts as background.
+
+    Focal loss, https://arxiv.org/abs/1708.02002, section 3.3, for a softmax as well.
+
+    Args:
+        layers: The last ones, convolutions or norms, with ``num_classes + 1`` outputs for
+            each prior, background last.
+        num_classes: Without background.
+        prior_prob: The chance of an object at the start; None leaves the biases alone.
+        use_sigmoid: Each column is a yes-or-no question.
+
+    Raises:
+        ValueError: `prior_prob` is not between 0 and 1.
+    """
+    if prior_prob is None:
+        return
+    if not 0 < prior_prob < 1:
+        raise ValueError(
+            f'prior_prob={prior_prob!r}: expected more than 0, less than 1'
+        )
+    odds = math.log((1 - prior_prob) / prior_prob)
+    for layer in layers:
+        bias = layer.bias.view(-1, num_classes + 1)
+        bias[:, :-1] = -odds if use_sigmoid else 0
+        bias[:, -1] = odds if use_sigmoid else odds + math.log(num_classes)

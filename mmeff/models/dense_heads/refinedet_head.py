@@ -9,11 +9,18 @@ from collections.abc import Sequence
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.task_modules.assigners import BaseAssigner
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from mmeff.models.dense_heads.multibox import match, multibox_loss
+from mmeff.models.dense_heads.multibox import (
+    flatten_levels,
+    match,
+    multibox_loss,
+    softmax_losses,
+    start_from_background,
+)
 from mmeff.models.layers import ProjectionBottleneck
 from mmeff.registry import MODELS, TASK_UTILS
 
@@ -58,6 +65,8 @@ class RefineDetHead(BaseDenseHead):
         objectness_thr: Anchors that the ARM gives less are no negatives for the ODM
             (its positives stay), and are not detected: the paper's negative anchor
             filtering, theta.
+        prior_prob: The chance of an object that the ODM starts with at every anchor; by
+            default biases start at 0, as the authors'.
         norm_cfg, act_cfg: Of the bottlenecks; BatchNorm and ReLU by default.
         anchor_generator: By default the paper's, `ANCHORS`.
         bbox_coder: Of both steps.
@@ -73,6 +82,7 @@ class RefineDetHead(BaseDenseHead):
         feat_channels: int = 256,
         with_inter: bool = True,
         objectness_thr: float = 0.01,
+        prior_prob: float | None = None,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
         anchor_generator: dict | None = None,
@@ -85,6 +95,7 @@ class RefineDetHead(BaseDenseHead):
         self.num_classes = num_classes
         self.in_channels = tuple(in_channels)
         self.objectness_thr = objectness_thr
+        self.prior_prob = prior_prob
         self.prior_generator = TASK_UTILS.build(anchor_generator or ANCHORS)
         self.bbox_coder = TASK_UTILS.build(bbox_coder or BBOX_CODER)
         self.train_cfg, self.test_cfg = train_cfg, test_cfg
@@ -108,6 +119,10 @@ class RefineDetHead(BaseDenseHead):
             nn.Conv2d(width, count * outputs, 3, padding=1)
             for width, count in zip(widths, anchors, strict=True)
         )
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        start_from_background(self.odm_cls, self.num_classes, self.prior_prob)
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], ...]:
         """Predictions of each level as convolutions put them out.
@@ -150,14 +165,41 @@ class RefineDetHead(BaseDenseHead):
             InstanceData(bboxes=gt.bboxes, labels=torch.zeros_like(gt.labels))
             for gt in batch_gt_instances
         ]
-        arm = match(self.arm_assigner, priors, objects, 1, self.bbox_coder)
-        gts = batch_gt_instances, self.num_classes
-        odm = match(self.odm_assigner, refined, *gts, self.bbox_coder)
-        ratio, eligible = self.train_cfg['neg_pos_ratio'], self._passes(arm_cls)
-        arm = multibox_loss(arm_cls, arm_reg, *arm, ratio)
-        odm = multibox_loss(odm_cls, odm_reg, *odm, ratio, eligible)
+        arm = self._step_loss(self.arm_assigner, priors, objects, 1, arm_cls, arm_reg)
+        gts, eligible = batch_gt_instances, self._passes(arm_cls)
+        odm = self._step_loss(
+            self.odm_assigner,
+            refined,
+            gts,
+            self.num_classes,
+            odm_cls,
+            odm_reg,
+            eligible,
+        )
         names = ('loss_arm_cls', 'loss_arm_bbox', 'loss_odm_cls', 'loss_odm_bbox')
         return dict(zip(names, (*arm, *odm), strict=True))
+
+    def _step_loss(
+        self,
+        assigner: BaseAssigner,
+        priors: Tensor,
+        objects: list[InstanceData],
+        num_classes: int,
+        logits: Tensor,
+        offsets: Tensor,
+        eligible: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Class loss and box loss of the ARM or the ODM; see `multibox_loss`."""
+        labels, targets = match(assigner, priors, objects, num_classes, self.bbox_coder)
+        return multibox_loss(
+            softmax_losses(logits, labels.clamp(min=0)),
+            offsets,
+            labels,
+            targets,
+            num_classes,
+            self.train_cfg['neg_pos_ratio'],
+            eligible=eligible,
+        )
 
     @torch.no_grad()
     def predict_by_feat(
@@ -194,17 +236,9 @@ class RefineDetHead(BaseDenseHead):
         return results
 
     def _flatten(self, *outputs: list[Tensor]) -> tuple[Tensor, ...]:
-        """What `forward` returns, with all levels in one ``(B, N, numbers)`` each.
-
-        In float32, since half precision would shift boxes by pixels.
-        """
+        """What `forward` returns, with all levels in one ``(B, N, numbers)`` each."""
         widths = (2, 4, self.num_classes + 1, 4)
-        return tuple(
-            torch.cat(
-                [x.permute(0, 2, 3, 1).reshape(len(x), -1, width) for x in maps], dim=1
-            ).float()
-            for maps, width in zip(outputs, widths, strict=True)
-        )
+        return tuple(map(flatten_levels, outputs, widths))
 
     def _priors(self, maps: list[Tensor]) -> Tensor:
         """Anchors of every image, ``(B, N, 4)``."""

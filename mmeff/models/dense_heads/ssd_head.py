@@ -18,7 +18,13 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmeff.models.dense_heads.multibox import hardest, match
+from mmeff.models.dense_heads.multibox import (
+    flatten_levels,
+    match,
+    multibox_loss,
+    softmax_losses,
+    start_from_background,
+)
 from mmeff.models.layers import L2Norm
 from mmeff.models.layers.conv import normalisation
 from mmeff.registry import MODELS
@@ -46,10 +52,7 @@ class ClassLoss:
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Loss of every box, ``(B, N)``, of ``(B, N, num_classes + 1)``."""
         if not self.use_sigmoid:
-            loss = F.cross_entropy(
-                logits.flatten(0, 1), labels.flatten(), reduction='none'
-            )
-            return loss.view_as(labels)
+            return softmax_losses(logits, labels)
         target = F.one_hot(labels, logits.shape[-1]).to(logits.dtype)
         loss = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
         return loss.sum(dim=-1)
@@ -84,6 +87,8 @@ class SSDHead(MMDetSSDHead):
             start here; DSOD has 20.
         pred_norm_cfg: Norm after the prediction convolutions, in place of their biases.
         use_sigmoid: See `ClassLoss`.
+        prior_prob: The chance of an object that every prior starts with; by default
+            biases start at 0, as in the papers.
         norm_cfg, act_cfg: Of the depthwise convolutions; BN and ReLU6 by default.
         bbox_coder: `BBOX_CODER` by default.
         train_cfg: `assigner`; `neg_pos_ratio`, background boxes that an image learns
@@ -107,6 +112,7 @@ class SSDHead(MMDetSSDHead):
         l2_norm_scale: float | None = None,
         pred_norm_cfg: dict | None = None,
         use_sigmoid: bool = False,
+        prior_prob: float | None = None,
         norm_cfg: dict | None = None,
         act_cfg: dict | None = None,
         bbox_coder: dict | None = None,
@@ -129,6 +135,7 @@ class SSDHead(MMDetSSDHead):
         _check(kernel_size, in_channels, self.num_base_priors)
         self.kernel_size = kernel_size
         self.pred_norm_cfg = pred_norm_cfg
+        self.prior_prob = prior_prob
         self.loss_cls = ClassLoss(use_sigmoid)
         self.l2_norms = None
         if l2_norm_scale is not None:
@@ -170,6 +177,12 @@ class SSDHead(MMDetSSDHead):
             layers.append(normalisation(self.pred_norm_cfg, out_channels))
         return nn.Sequential(*layers)
 
+    def init_weights(self) -> None:
+        super().init_weights()
+        last = [predictor[-1] for predictor in self.cls_convs]
+        sigmoid = self.loss_cls.use_sigmoid
+        start_from_background(last, self.num_classes, self.prior_prob, sigmoid)
+
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         if self.l2_norms is not None:
             x = [norm(level) for norm, level in zip(self.l2_norms, x, strict=True)]
@@ -185,32 +198,21 @@ class SSDHead(MMDetSSDHead):
         batch_img_metas: list[dict],
         batch_gt_instances_ignore: list[InstanceData] | None = None,
     ) -> dict[str, Tensor]:
-        """SSD's section 2.2, equations 1 to 3, and *Hard negative mining*.
-
-        Of each image the matched priors and the hardest of the background count; both
-        losses are divided by the number of matched priors in the batch.
-        """
+        """SSD's section 2.2; see `multibox_loss`."""
         cfg = self.train_cfg
-        labels, targets = self._match(cls_scores, batch_gt_instances)
-        positive = (labels >= 0) & (labels < self.num_classes)
-        background = labels == self.num_classes
-        num_matched = positive.sum().clamp(min=1)
-
-        logits = _flatten(cls_scores, self.cls_out_channels)
-        losses = self.loss_cls(logits, labels.clamp(min=0))
-        wanted = (cfg['neg_pos_ratio'] * positive.sum(dim=1)).long()
-        wanted = wanted.clamp(min=cfg.get('min_negatives', 0))
-        counted = positive | hardest(losses.detach(), background, wanted)
-        loss_bbox = F.smooth_l1_loss(
-            _flatten(bbox_preds, 4)[positive],
-            targets[positive],
-            reduction='sum',
-            beta=cfg['smoothl1_beta'],
+        labels, offsets = self._match(cls_scores, batch_gt_instances)
+        logits = flatten_levels(cls_scores, self.cls_out_channels)
+        loss_cls, loss_bbox = multibox_loss(
+            self.loss_cls(logits, labels.clamp(min=0)),
+            flatten_levels(bbox_preds, 4),
+            labels,
+            offsets,
+            self.num_classes,
+            cfg['neg_pos_ratio'],
+            cfg.get('min_negatives', 0),
+            cfg['smoothl1_beta'],
         )
-        return {
-            'loss_cls': losses[counted].sum() / num_matched,
-            'loss_bbox': loss_bbox / num_matched,
-        }
+        return {'loss_cls': loss_cls, 'loss_bbox': loss_bbox}
 
     def _match(
         self, maps: list[Tensor], batch_gt_instances: list[InstanceData]
@@ -235,14 +237,6 @@ class SSDHead(MMDetSSDHead):
         cls_scores = [level.float() for level in cls_scores]
         bbox_preds = [level.float() for level in bbox_preds]
         return super().predict_by_feat(cls_scores, bbox_preds, *args, **kwargs)
-
-
-def _flatten(maps: Sequence[Tensor], channels: int) -> Tensor:
-    """``(B, priors in a cell * channels, H, W)`` of each map to ``(B, N, channels)``."""
-    rows = [
-        level.permute(0, 2, 3, 1).reshape(len(level), -1, channels) for level in maps
-    ]
-    return torch.cat(rows, dim=1).float()
 
 
 def _check(

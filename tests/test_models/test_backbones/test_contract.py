@@ -39,7 +39,7 @@ def test_any_subset_of_stages_equals_the_full_network_and_trains_whole(family):
     full = varied(family, out_indices=stages)
     x = torch.rand(2, 3, 64, 96)
     expected = full(x)
-    subsets = [*((i,) for i in stages), stages[1:3], (stages[0], stages[-1])]
+    subsets = [stages[:1], stages[-1:], stages[1:3], (stages[0], stages[-1])]
     for subset in subsets:
         model = make(family, out_indices=subset).eval()
         model.load_state_dict(
@@ -185,28 +185,6 @@ def test_classifier_gives_logits_of_all_stages(family):
 
 def test_in_channels_of_the_image_can_differ(family):
     assert make(family, in_channels=1)(torch.rand(2, 1, 64, 96))[0].shape[0] == 2
-
-
-def test_compiles_to_one_graph(family):
-    model = varied(family).double()
-    x = torch.rand(1, 3, 64, 96).double()
-    compiled = torch.compile(model, backend='aot_eager', fullgraph=True)
-    with torch.no_grad():
-        assert_close(compiled(x), model(x))
-
-
-def test_onnx_gives_the_same_outputs(family, tmp_path):
-    pytest.importorskip('onnx')
-    pytest.importorskip('onnxscript')
-    runtime = pytest.importorskip('onnxruntime')
-    model = varied(family)
-    x = torch.rand(1, 3, 75, 96)
-    path = str(tmp_path / 'backbone.onnx')
-    torch.onnx.export(model, (x,), path, dynamo=True, input_names=['image'])
-    session = runtime.InferenceSession(path, providers=['CPUExecutionProvider'])
-    outputs = [torch.from_numpy(o) for o in session.run(None, {'image': x.numpy()})]
-    for ours, expected in zip(outputs, model(x), strict=True):
-        assert (ours - expected).abs().max() <= 1e-4 * expected.abs().max()
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,27 @@ def test_detects_in_real_pictures(cfg, real_data):
     assert found.scores.diff().max() <= 0
     assert found.bboxes.min() >= 0
     assert (found.bboxes <= torch.tensor([width, height] * 2) + 1e-3).all()
+
+
+@torch.no_grad()
+def test_onnx_gives_the_same_outputs(cfg, tmp_path):
+    """Of all four kinds of predictions, on VoVNet-27-slim."""
+    pytest.importorskip('onnx')
+    pytest.importorskip('onnxscript')
+    runtime = pytest.importorskip('onnxruntime')
+    cfg.model.backbone.arch = '27-slim'
+    cfg.model.neck.in_channels = [256, 384, 512]
+    cfg.model.bbox_head.update(in_channels=[256, 384, 512, 512], num_classes=2)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    image, path = torch.rand(1, 3, 64, 128), str(tmp_path / 'refinedet.onnx')
+    model.train()(100 * image.repeat(2, 1, 1, 1))  # statistics of norms
+    model.eval()
+    expected = [level for maps in model(image) for level in maps]
+    assert len(expected) == 16
+    torch.onnx.export(model, (image,), path, dynamo=True, input_names=['image'])
+    session = runtime.InferenceSession(path, providers=['CPUExecutionProvider'])
+    found = session.run(None, {'image': image.numpy()})
+    for level, wanted in zip(found, expected, strict=True):
+        error = (torch.from_numpy(level) - wanted).abs().max()
+        assert error <= 1e-4 * wanted.abs().max()

@@ -1,13 +1,18 @@
-"""The configs of the SSD family: layouts, published counts, and real pictures."""
+"""The configs of the SSD family: layouts, published counts, weights of mmdet."""
+
+import copy
+from pathlib import Path
 
 import pytest
 import torch
 from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmeff.apis.config import load_config
-from mmeff.apis.train import train
+from mmeff.checkpoints.loading import load_detector_weights
 from mmeff.profiling.counts import count_params
 
 CONFIGS = {  # sides of the maps
@@ -69,40 +74,53 @@ def test_ssdlite_reads_its_first_map_from_an_expansion():
     assert last.shape == (1, 1280, 10, 10)
 
 
-@pytest.mark.parametrize('name', CONFIGS)
-def test_it_trains_and_predicts_on_real_pictures(name, real_data, tmp_path):
-    """At the config's own rate, scaled to two images."""
-    options = {
-        'train_cfg.max_epochs': 1,
-        'train_cfg.val_interval': 9,
-        'train_dataloader.batch_size': 2,
-        'train_dataloader.num_workers': 0,
-        'train_dataloader.dataset.indices': 2,
-        'val_dataloader.batch_size': 2,
-        'val_dataloader.num_workers': 0,
-        'val_dataloader.dataset.indices': 2,
-        'default_hooks.checkpoint': None,
-        'param_scheduler': [],  # no warm-up
-    }
-    runner = train(
-        name, work_dir=tmp_path, data=real_data / 'coco128', cfg_options=options
-    )
-    assert runner.iter == 1
-    losses = runner.message_hub.log_scalars
-    for key in ('loss_cls', 'loss_bbox', 'loss'):
-        assert 0 < losses[f'train/{key}'].current() < 1000
-    assert all(value.isfinite().all() for value in runner.model.state_dict().values())
+# --- the layout of mmdet ---------------------------------------------------------------
 
-    model = runner.model.eval()
-    batch = next(iter(runner.val_dataloader))
-    results = model.test_step(batch)
-    assert len(results) == 2
-    for sample in results:
-        found = sample.pred_instances
-        height, width = sample.ori_shape
-        assert len(found) <= model.test_cfg.max_per_img
-        assert found.bboxes.isfinite().all()
-        assert (found.bboxes[:, 2] <= width + 1e-3).all()
-        assert (found.bboxes[:, 3] <= height + 1e-3).all()
-        assert (found.labels < model.bbox_head.num_classes).all()
-        assert (found.scores > model.test_cfg.score_thr).all()
+
+@pytest.fixture
+def both() -> tuple[nn.Module, nn.Module]:
+    """mmdet's own SSDLite, with weights and statistics that are no start, and ours."""
+    import mmdet
+
+    path = 'ssd/ssdlite_mobilenetv2-scratch_8xb24-600e_coco.py'
+    cfg = Config.fromfile(Path(mmdet.__file__).parent / '.mim' / 'configs' / path)
+    init_default_scope(cfg.default_scope)
+    theirs, ours = MODELS.build(cfg.model), build('ssdlite320_mobilenetv2-mmdet_coco')
+    torch.manual_seed(0)
+    theirs.init_weights()
+    with torch.no_grad():
+        theirs.train()(torch.randn(2, 3, 320, 320))
+        for predictor in (*theirs.bbox_head.cls_convs, *theirs.bbox_head.reg_convs):
+            predictor[-1].weight.normal_(0, 0.3)
+            predictor[-1].bias.normal_(0, 0.3)
+    return theirs.eval(), ours.eval()
+
+
+def test_weights_of_mmdet_load_as_they_are(both, tmp_path):
+    theirs, ours = both
+    torch.save({'state_dict': theirs.state_dict(), 'meta': {}}, tmp_path / 'file.pth')
+    load_detector_weights(ours, str(tmp_path / 'file.pth'))
+    state = ours.state_dict()
+    assert state.keys() == theirs.state_dict().keys()
+    assert all(torch.equal(v, state[k]) for k, v in theirs.state_dict().items())
+
+
+@torch.no_grad()
+def test_mmdets_weights_detect_the_same_in_both(both):
+    theirs, ours = both
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    image = torch.randint(0, 256, (3, 320, 320), dtype=torch.uint8)
+    meta = dict(img_shape=(320, 320), ori_shape=(240, 400), scale_factor=(0.8, 4 / 3))
+    data = dict(inputs=[image], data_samples=[DetDataSample(metainfo=meta)])
+    x = ours.data_preprocessor(copy.deepcopy(data))['inputs']
+    assert torch.equal(x, theirs.data_preprocessor(copy.deepcopy(data))['inputs'])
+    for found, expected in zip(ours(x), theirs(x), strict=True):
+        for level, wanted in zip(found, expected, strict=True):
+            assert torch.equal(level, wanted)
+    (found,), (expected,) = (
+        model.test_step(copy.deepcopy(data)) for model in (ours, theirs)
+    )
+    found, expected = found.pred_instances, expected.pred_instances
+    assert len(expected) > 10
+    for key in ('bboxes', 'scores', 'labels'):
+        assert torch.equal(found[key], expected[key])

@@ -213,18 +213,11 @@ def test_depthwise_convolutions_take_no_bottleneck():
 # --- configs that run ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ('config', 'preset'),
-    [
-        ('dsod300_densenet67_voc.py', None),
-        ('dsod300_vovnet27-slim_voc.py', None),
-        ('dsod300_vovnet27-slim_coco.py', 'cells'),
-    ],
-)
-def test_it_trains_and_predicts_on_real_pictures(config, preset, real_data, tmp_path):
+def test_preset_trains_and_predicts_on_real_pictures(real_data, tmp_path):
+    """Without a preset every config does so in test_configs.py."""
     options = {
         'train_cfg.max_epochs': 1,
-        'train_cfg.val_interval': 1,
+        'train_cfg.val_begin': 1,
         'train_dataloader.num_workers': 0,
         'train_dataloader.batch_size': 2,
         'train_dataloader.dataset.indices': 2,
@@ -234,7 +227,11 @@ def test_it_trains_and_predicts_on_real_pictures(config, preset, real_data, tmp_
         'default_hooks.checkpoint.save_best': None,
     }
     runner = train(
-        config, tmp_path, real_data / 'bccd', preset=preset, cfg_options=options
+        'dsod300_vovnet27-slim_coco.py',
+        tmp_path,
+        real_data / 'bccd',
+        preset='cells',
+        cfg_options=options,
     )
     assert runner.iter == 1
     loss = runner.message_hub.get_scalar('train/loss').current()
@@ -242,7 +239,7 @@ def test_it_trains_and_predicts_on_real_pictures(config, preset, real_data, tmp_
     assert all(value.isfinite().all() for value in runner.model.state_dict().values())
     for _ in range(20):  # whatever the augmentation draws
         inputs = runner.train_dataloader.dataset[0]['inputs']
-        assert set(inputs.shape[1:]) == {320 if preset else 300}
+        assert inputs.shape == (3, 320, 320)
     pictures = next(iter(runner.val_dataloader))
     with torch.no_grad():
         found = runner.model.eval().test_step(pictures)
@@ -273,6 +270,25 @@ def test_small_data_are_flipped_and_zoomed_less_than_ssd_does():
         assert cfg.val_dataloader.dataset.pipeline[1].scale == (320, 320)
         assert cfg.optim_wrapper.optimizer.type == 'AdamW'
         assert 'momentum' not in cfg.optim_wrapper.optimizer
+
+
+def test_presets_start_every_prior_from_background():
+    """Chance 0.1 of one of 80 objects: log(80 * .9 / .1) for background."""
+    cfg = load_config('dsod300_vovnet27-slim_coco.py', preset='scratch')
+    init_default_scope(cfg.default_scope)
+    cfg.model.bbox_head.update(train_cfg=cfg.model.train_cfg, test_cfg=None)
+    head = MODELS.build(cfg.model.bbox_head)
+    head.init_weights()
+    for predictor in head.cls_convs:
+        bias = predictor[-1].bias.detach().view(-1, 81)
+        assert not bias[:, :80].any()
+        torch.testing.assert_close(bias[:, 80], torch.full_like(bias[:, 80], 6.57925))
+
+
+def test_objects_that_touch_are_kept_apart_from_duplicates_by_a_higher_overlap():
+    for preset, overlap in ((None, 0.45), ('scratch', 0.45), ('cells', 0.6)):
+        cfg = load_config('dsod300_vovnet27-slim_coco.py', preset=preset)
+        assert cfg.model.test_cfg.nms.iou_threshold == overlap
 
 
 def test_presets_keep_the_hooks_of_every_config():
