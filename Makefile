@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONFIG := configs/vovnet39_maskrcnn.py
 DEMO := work_dirs/demo
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow bench-gpu lint clean
 
 $(VENV)/installed: setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -30,6 +30,17 @@ test: $(VENV)/installed
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow
+
+# Every detector of the papers on the GPU, in 20 minutes at most. Installs nothing, so
+# that it runs without a network: in .venv if it is there, else in the Python that has
+# torch, mmdet and mmcv (by wheels or PYTHONPATH).
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+MINUTES ?= 20
+OUT ?= results/suite
+
+bench-gpu:
+	PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" \
+	  $(GPU_PYTHON) tools/bench_suite.py --device cuda --minutes $(MINUTES) --out $(OUT)
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -24,12 +24,13 @@ setup(
     packages=[*find_packages(include=['mmeff', 'mmeff.*']), 'mmeff_autoload'],
     # A top-level name, so that torch can load it without importing mmeff.
     package_dir={'mmeff_autoload': 'mmeff/autoload'},
-    package_data={'mmeff': ['.mim/**/*']},
+    package_data={'mmeff': ['.mim/**/*', 'reporting/page/*']},
     install_requires=[
         'torch>=2.6',  # weights-only loading with named exceptions
         'torchvision>=0.21',
         'mmengine>=0.10.7,<0.11',  # the import hooks know these releases
         'mmdet>=3.3,<3.4',  # likewise
+        'nvidia-ml-py',
         'psutil',
         'rich',
         'safetensors',
@@ -45,6 +46,7 @@ setup(
             'onnx',
             'onnxruntime',
             'onnxscript',
+            'playwright',  # drives an installed Chromium, for the report's page
             'pytest',
             'pytorchcv',  # independent VoVNet, PeleeNet and others
             'ruff',

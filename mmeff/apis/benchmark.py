@@ -1,141 +1,214 @@
-"""Measure what a detector costs: parameters, operations, latency."""
+"""Measure what detectors cost: parameters, operations, latency, memory, energy."""
 
-import hashlib
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from mmengine.config import Config
 
+from mmeff.apis.benchmark_case import Case
+from mmeff.apis.benchmark_options import Options
 from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
-from mmeff.checkpoints.safe import file_sha256
 from mmeff.errors import UserError
-from mmeff.profiling.counts import count_operations, count_params
-from mmeff.profiling.detector import DetectorRegions, make_batch
-from mmeff.profiling.environment import describe_environment, device_name
-from mmeff.profiling.latency import Budget, Progress, measure
+from mmeff.profiling.detector import strict_compilation
+from mmeff.profiling.environment import describe_environment
+from mmeff.profiling.latency import Latency, measure
+from mmeff.profiling.monitor import ClockMonitor
 from mmeff.profiling.precision import torch_settings
 from mmeff.profiling.results import read_result, result_name, write_result
+from mmeff.profiling.roofline import measure_peaks
+
+Progress = Callable[[str], None]  # hears after each run what is going on
+Done = Callable[[dict], None]  # gets each result once it is written
 
 
 def benchmark(
-    config: str | Path | Config,
-    checkpoint: str | Path | None = None,
+    configs: str | Path | Config | Sequence[str | Path | Config],
+    checkpoints: Sequence[str | Path | None] | None = None,
+    options: Options | None = None,
     *,
-    shape: tuple[int, int] | None = None,
-    image: str | Path | None = None,
-    batch: int = 1,
-    precision: str = 'fp32',
-    threads: int | None = None,
-    budget: Budget | None = None,
     device: str | None = None,
     cfg_options: dict | None = None,
     out_dir: str | Path = 'results',
     progress: Progress | None = None,
-) -> dict:
-    """Measure one detector on one device and write the result as JSON.
+    done: Done | None = None,
+) -> list[dict]:
+    """Measure one or several detectors on one device; one JSON file each.
 
-    Needs neither a dataset nor, when random weights are good enough, a checkpoint.
+    Needs neither a dataset nor, when random weights are good enough, checkpoints.
+    Several detectors are in memory at once and take turns, so that a drift of the
+    machine meets all of them alike.
 
     Args:
-        config: Config file, name of one of mmeff's, or a config.
-        checkpoint: Weights; with random ones the number of boxes means nothing, and
-            the time of what follows the network depends on it.
-        shape: Height and width of the image; by default those of the test pipeline.
-        image: An image file; by default noise.
-        batch: Images per run, all the same.
-        precision: 'fp32', 'tf32', 'amp-fp16' or 'amp-bf16'.
-        threads: Threads on the CPU; torch's own choice by default.
-        budget: How long to measure.
+        configs: Config files, names of mmeff's, or configs.
+        checkpoints: Weights of each; with random ones the number of boxes means
+            nothing, and the time of what follows the network depends on it.
+        options: What to measure and how.
         device: For example 'cpu' or 'cuda:0'; by default a GPU when there is one.
-        cfg_options: Settings of the config to override.
-        out_dir: Folder of the result, ``<config>__<device>__<precision>.json``.
+        cfg_options: Settings of the configs to override.
+        out_dir: Folder of the results, see `mmeff.profiling.results.result_name`.
         progress: Called after each run.
+        done: Called with each result. When the benchmark is interrupted, the results
+            that it got are those that were written.
 
     Returns:
-        The result as in the file, and the file's path under 'file'.
+        The results as in the files, and each file's path under 'file'.
 
     Raises:
-        UserError: An argument does not fit.
+        UserError: Arguments do not fit; nothing was measured then.
     """
-    budget = budget or Budget()
-    cfg = load_config(config, cfg_options)
-    data = make_batch(cfg, shape, image, batch)
-    model = build_detector(cfg, checkpoint, device)
-    regions = DetectorRegions(model, data, precision)
-    with torch_settings(precision, threads):
-        metrics = _count(regions, shape)
-        latencies = measure(
-            {'forward': regions.forward, 'detect': regions.detect},
-            regions.device,
-            budget,
-            progress,
+    options = options or Options()
+    if isinstance(configs, str | Path | Config):
+        configs = [configs]
+    checkpoints = checkpoints or [None] * len(configs)
+    if len(checkpoints) != len(configs):
+        raise UserError(
+            f'{len(checkpoints)} checkpoints for {len(configs)} configs; expected one '
+            'for each, in the same order'
         )
-        environment = describe_environment(regions.device)
-    for region, latency in latencies.items():
-        metrics[f'latency_{region}_ms'] = latency.summary()
-    metrics['fps'] = 1000 * batch / latencies['detect'].mean
-    name = Path(cfg.filename or 'config').stem
-    result = {
-        'config': name,
-        'config_sha256': hashlib.sha256(cfg.pretty_text.encode()).hexdigest(),
-        'checkpoint': None if checkpoint is None else str(checkpoint),
-        'checkpoint_sha256': file_sha256(checkpoint),
-        'settings': {
-            'device': device_name(regions.device),
-            'precision': precision,
-            'batch': batch,
-            'image': None if image is None else str(image),
-            'image_shape': regions.image_shape,
-            'input_shape': regions.input_shape,
-            **asdict(budget),
-        },
-        'metrics': metrics,
-        'samples': {
-            f'latency_{region}_ms': latency.rounds_ms
-            for region, latency in latencies.items()
-        },
-        'environment': environment,
-    }
-    file = result_name(name, result['settings']['device'], precision)
-    path = write_result(result, out_dir, file)
-    return {**read_result(path), 'file': str(path)}
+    with (
+        TemporaryDirectory(prefix='mmeff-') as folder,
+        settings(options),
+    ):
+
+        def build(config, checkpoint) -> Case:
+            cfg = load_config(config, cfg_options)
+            return Case(cfg, options, checkpoint, device, folder)
+
+        cases = _build_all(build, configs, checkpoints)
+        return measure_cases(cases, out_dir, progress, done)
 
 
-def _count(regions: DetectorRegions, shape: tuple[int, int] | None) -> dict:
-    """What does not depend on time; operations are those of one image.
+@contextmanager
+def settings(options: Options) -> Iterator[None]:
+    """Settings of torch in which detectors are built and measured."""
+    strict = strict_compilation() if options.compile else nullcontext()
+    with torch_settings(options.precision, options.threads), strict:
+        yield
+
+
+def measure_cases(
+    cases: Sequence[Case],
+    out_dir: str | Path,
+    progress: Progress | None = None,
+    done: Done | None = None,
+) -> list[dict]:
+    """Measure detectors that are built; other arguments and results as above.
+
+    Call it in `settings` of the cases' options, which are the same.
+    """
+    tell = progress or (lambda _: None)
+    options, device = cases[0].options, cases[0].regions.device
+    _name_apart(cases)
+    for case in cases:
+        tell(f'{case.label}: counting operations, measuring memory')
+        with _alone(case, cases):
+            case.count()
+            case.compile()
+            case.measure_memory(len(cases) - 1)
+    _make_folder(out_dir)
+    with ClockMonitor(device) as monitor:
+        latencies = _time(cases, tell)
+    environment = describe_environment(device)
+    peaks = measure_peaks(device, options.precision) if options.layers else None
+    results = []
+    for case, times in zip(cases, latencies, strict=True):
+        tell(f'{case.label}: measuring energy and layers')
+        case.measure_energy()
+        if peaks is not None:
+            case.measure_layers(peaks)
+        content = case.result(times, monitor.summary(), environment)
+        results.append(_write(content, case, out_dir, results))
+        if done is not None:
+            done(results[-1])
+    return results
+
+
+def _time(cases: Sequence[Case], tell: Progress) -> list[dict[str, Latency]]:
+    """Latencies of each detector by region; all of them take turns.
 
     Raises:
-        UserError: The first run fails, for want of memory or for the shape asked for.
+        UserError: The detectors do not fit into the memory together.
     """
-    batch = len(regions.inputs)
-    params = count_params(regions.model)
+    runs = {(c.label, name): run for c in cases for name, run in c.runs().items()}
+    budget = cases[0].options.budget
+
+    def progress(name, number: int, samples_ms: Sequence[float]) -> None:
+        turn = f'round {number} of {budget.rounds}' if number else 'warm-up'
+        last = f'run {len(samples_ms)}, {samples_ms[-1]:.2f} ms'
+        tell(f'{": ".join(name)}: {turn}, {last}')
+
     try:
-        forward = count_operations(regions.forward)
-        detect = count_operations(regions.detect)
+        latencies = measure(runs, cases[0].regions.device, budget, progress)
     except torch.OutOfMemoryError as error:
         raise UserError(
-            f'out of memory with {batch} images of {_text(regions.image_shape)} pixels; '
-            'a smaller --shape or --batch may fit'
+            f'out of memory with {len(cases)} detectors at once; measure fewer of them '
+            'in one command, or a smaller --shape or --batch'
         ) from error
-    except RuntimeError as error:
-        if shape is None:
-            raise
-        raise UserError(
-            f'shape {_text(shape)}: the detector cannot run on it: {error}'
-        ) from error
-    return {
-        'params_m': params.total / 1e6,
-        'params_trainable_m': params.trainable / 1e6,
-        'macs_g': forward.macs / batch / 1e9,
-        'flops_g': forward.flops / batch / 1e9,
-        'macs_detect_g': detect.macs / batch / 1e9,
-        'uncounted_ops': forward.uncounted,
-        'boxes_per_img': regions.boxes_per_img(),
-        'proposals_per_img': regions.proposals_per_img(),
-    }
+    return [{name: latencies[c.label, name] for name in c.runs()} for c in cases]
 
 
-def _text(shape: tuple[int, int]) -> str:
-    return '{} {}'.format(*shape)
+def _build_all(build: Callable[..., Case], configs, checkpoints) -> list[Case]:
+    """All or none, so that nobody waits for half of a comparison.
+
+    Raises:
+        UserError: With the messages of all that cannot be built.
+    """
+    cases, problems = [], []
+    for config, checkpoint in zip(configs, checkpoints, strict=True):
+        try:
+            cases.append(build(config, checkpoint))
+        except UserError as error:
+            problems.append((config, error))
+    if problems and len(configs) == 1:
+        raise problems[0][1]
+    if problems:
+        lines = [f'{getattr(c, "filename", c)}: {error}' for c, error in problems]
+        first = f'{len(problems)} of {len(configs)} detectors cannot be measured'
+        raise UserError('\n'.join([first, *lines]))
+    return cases
+
+
+def _name_apart(cases: Sequence[Case]) -> None:
+    """Number the labels of detectors with the same name."""
+    for case in cases:
+        same = [other for other in cases if other.name == case.name]
+        if len(same) > 1:
+            case.label = f'{case.name} #{same.index(case) + 1}'
+
+
+@contextmanager
+def _alone(case: Case, cases: Sequence[Case]) -> Iterator[None]:
+    """Keep the other detectors out of the memory of a GPU."""
+    device = case.regions.device
+    others = [other.regions for other in cases if other is not case]
+    if device.type == 'cuda':
+        for regions in others:
+            regions.move(torch.device('cpu'))
+    try:
+        yield
+    finally:
+        if device.type == 'cuda':
+            for regions in others:
+                regions.move(device)
+
+
+def _make_folder(folder: str | Path) -> None:
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'cannot write to {folder}: {error.strerror}') from error
+
+
+def _write(content: dict, case: Case, out_dir: str | Path, results: list) -> dict:
+    """Write a result; the same weights a second time get a number, not the same file."""
+    name = result_name(case.name, content['settings'], content['checkpoint_sha256'])
+    written = {Path(result['file']).name for result in results}
+    number = 2
+    while name in written:
+        name = f'{name.removesuffix(".json")}__{number}.json'
+        number += 1
+    path = write_result(content, out_dir, name)
+    return {**read_result(path), 'file': str(path)}

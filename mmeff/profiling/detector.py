@@ -1,29 +1,29 @@
 """The adapter between mmdet's detectors and the measurements, which know torch only.
 
-Two regions are measured:
+Three regions are measured:
 
 - ``forward``: backbone, neck and heads on an input that is ready on the device,
   ``model(inputs, mode='tensor')``. Detectors with proposals also decode and select them.
 - ``detect``: what a user waits for once an image is loaded and resized,
   ``model.test_step``: copy to the device, normalise, pad, network, decode, NMS, rescale.
+- ``pipeline``: what a user waits for who has a file: read, decode and resize it by the
+  config's test pipeline, then ``detect``. All in this process, nothing in parallel.
 """
 
 import copy
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
-import mmcv
 import numpy as np
 import torch
-from mmdet.utils import get_test_pipeline_cfg
-from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
 from torch import nn
 
 from mmeff.errors import UserError
-from mmeff.profiling.precision import autocast, check_precision
+from mmeff.profiling.fusion import fuse_conv_bn
+from mmeff.profiling.precision import autocast, check_precision, torch_settings
 
-MIN_SIDE = 32  # the stride of the deepest stage of nearly every backbone
+RECOMPILE_LIMIT = 256
+REGIONS = ('forward', 'detect', 'pipeline')
 
 
 class DetectorRegions:
@@ -31,17 +31,25 @@ class DetectorRegions:
 
     Args:
         model: A detector in eval mode, on its device.
-        data: Batch as a test dataloader gives it, see `make_batch`.
+        data: Batch as a test dataloader gives it, see `inputs.make_batch`.
         precision: A key of `mmeff.profiling.precision.PRECISIONS`.
+        load: Reads the batch from files, see `inputs.make_loader`; only `pipeline` needs it.
 
     Raises:
         UserError: The device has no such precision.
     """
 
-    def __init__(self, model: nn.Module, data: dict, precision: str = 'fp32') -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        data: dict,
+        precision: str = 'fp32',
+        load: Callable[[], dict] | None = None,
+    ) -> None:
         self.model = model
         self.data = data
         self.precision = precision
+        self.load = load
         self.device = next(model.parameters()).device
         check_precision(precision, self.device)
         ready = model.data_preprocessor(copy.deepcopy(data), False)
@@ -60,6 +68,13 @@ class DetectorRegions:
         """Run the region `detect`; returns one data sample per image."""
         with autocast(self.precision, self.device):
             return self.model.test_step(self.data)
+
+    @torch.no_grad()
+    def pipeline(self) -> list:
+        """Run the region `pipeline`; returns one data sample per image."""
+        data = self.load()
+        with autocast(self.precision, self.device):
+            return self.model.test_step(data)
 
     @property
     def image_shape(self) -> tuple[int, int]:
@@ -87,98 +102,75 @@ class DetectorRegions:
             )
         return float(np.mean([len(instances) for instances in proposals]))
 
+    def move(self, device: torch.device) -> None:
+        """Move model and input; on `self.device` the regions can be run."""
+        self.model.to(device)
+        self.inputs = self.inputs.to(device)
 
-def make_batch(
-    cfg: Config,
-    shape: tuple[int, int] | None = None,
-    image: str | Path | None = None,
-    batch: int = 1,
-) -> dict:
-    """A batch of equal images, from the test pipeline of a config but without its data.
+    def use_channels_last(self) -> None:
+        """Keep weights and input with channels as the innermost dimension."""
+        self.model.to(memory_format=torch.channels_last)
+        self.inputs = self.inputs.contiguous(memory_format=torch.channels_last)
 
-    Args:
-        cfg: Config of the detector.
-        shape: Height and width the image is resized to; by default it goes through the
-            config's own test pipeline, and a synthetic one has that pipeline's size.
-        image: An image file; by default noise, the same in each run.
-        batch: Number of images.
+    def fuse_conv_bn(self) -> tuple[int, int]:
+        """Fuse convolutions and batch norms; returns how many, and how many are left.
 
-    Returns:
-        `inputs`, a list of uint8 tensors (3, H, W), and `data_samples`, on the CPU.
+        Raises:
+            UserError: The fused network does not compute the same.
+        """
+        staged = getattr(self.model, 'with_rpn', False)
 
-    Raises:
-        UserError: A bad shape, image or batch, or the config does not tell a shape.
+        def network():
+            # a second stage amplifies rounding: proposals may change places
+            if staged:
+                return self.model.extract_feat(self.inputs)
+            return self.model(self.inputs, self.samples, mode='tensor')
+
+        try:
+            with torch_settings('fp32'):
+                return fuse_conv_bn(self.model, network)
+        except ValueError as error:
+            raise UserError(f'--fuse-conv-bn: {error}') from error
+
+    def compile(self) -> None:
+        """Compile backbone, neck and heads by `torch.compile`, each on its own.
+
+        Decoding, NMS and the data preprocessor stay as they are.
+
+        Raises:
+            UserError: torch cannot compile the network.
+        """
+        for part in _network_parts(self.model):
+            part.forward = torch.compile(part.forward)
+        try:
+            self.forward()
+            self.detect()
+        except torch._dynamo.exc.TorchDynamoException as error:
+            lines = ' '.join(str(error).strip().splitlines()[:2])
+            raise UserError(
+                f'--compile: torch.compile cannot compile the network: '
+                f'{type(error).__name__}: {lines}'
+            ) from error
+
+
+def strict_compilation() -> AbstractContextManager:
+    """Settings of torch under which what is compiled stays compiled.
+
+    Detectors of one class share a limit of compilations, beyond which torch would go on
+    eagerly and say so in a log only.
     """
-    _check_batch(shape, batch)
-    pipeline = _test_pipeline(cfg)
-    if image is not None:
-        pixels = _read_image(image)
-    else:
-        size = (*(shape or _default_shape(pipeline)), 3)
-        pixels = np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8)
-    if shape is not None:
-        resize = {
-            'type': 'mmdet.Resize',
-            'scale': tuple(shape)[::-1],
-            'keep_ratio': False,
-        }
-        pipeline = [resize, {'type': 'mmdet.PackDetInputs'}]
-    init_default_scope(cfg.get('default_scope', 'mmdet'))
-    item = Compose(_without_files(pipeline))({'img': pixels, 'img_id': 0})
-    return pseudo_collate([copy.deepcopy(item) for _ in range(batch)])
-
-
-def _check_batch(shape: tuple[int, int] | None, batch: int) -> None:
-    if batch < 1:
-        raise UserError(f'batch={batch}: expected 1 or more')
-    if shape is not None and (len(shape) != 2 or min(shape) < MIN_SIDE):
-        raise UserError(
-            f'shape {" ".join(map(str, shape))}: expected height and width, each '
-            f'{MIN_SIDE} pixels or more'
-        )
-
-
-def _test_pipeline(cfg: Config) -> list[dict]:
-    try:
-        return list(get_test_pipeline_cfg(cfg))
-    except (AttributeError, KeyError, RuntimeError):  # no test_dataloader
-        return []
-
-
-def _without_files(pipeline: list[dict]) -> list[dict]:
-    """The pipeline of an array in place of an image file and its annotations."""
-    loading = [step for step in pipeline if _type_name(step).startswith('Load')]
-    floats = any(step.get('to_float32', False) for step in loading)
-    load = {'type': 'mmdet.LoadImageFromNDArray', 'to_float32': floats}
-    return [load, *(step for step in pipeline if step not in loading)]
-
-
-def _type_name(step: dict) -> str:
-    """'Resize' for a step of type 'Resize', 'mmdet.Resize' or the class itself."""
-    kind = step['type']
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
-
-
-def _default_shape(pipeline: list[dict]) -> tuple[int, int]:
-    """Height and width of the landscape image that fills the pipeline's Resize."""
-    for step in pipeline:
-        if _type_name(step).endswith('Resize') and step.get('scale') is not None:
-            scale = step['scale']
-            width, height = (scale, scale) if isinstance(scale, int) else scale
-            if step.get('keep_ratio'):
-                height, width = sorted((height, width))
-            return height, width
-    raise UserError(
-        "the config's test pipeline has no Resize with a scale, so the input shape is "
-        'not known; give it with --shape H W'
+    return torch._dynamo.config.patch(
+        recompile_limit=RECOMPILE_LIMIT, fail_on_recompile_limit_hit=True
     )
 
 
-def _read_image(path: str | Path) -> np.ndarray:
-    try:
-        pixels = mmcv.imread(str(path))
-    except OSError as error:
-        raise UserError(f'image {path}: {error.strerror}') from error
-    if pixels is None:
-        raise UserError(f'image {path} cannot be decoded; expected a JPEG or PNG file')
-    return pixels
+def _network_parts(model: nn.Module) -> Iterator[nn.Module]:
+    """Backbone, neck and heads; those of a second stage, and of each cascade, apart."""
+    parts = dict(model.named_children())
+    parts.pop('data_preprocessor', None)
+    second = parts.pop('roi_head', None)
+    if second is not None:
+        heads = second.named_children()
+        parts.update((name, part) for name, part in heads if name.endswith('_head'))
+    for part in parts.values():
+        yield from part if isinstance(part, nn.ModuleList) else [part]

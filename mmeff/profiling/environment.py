@@ -8,13 +8,23 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import cv2
 import psutil
 import torch
 
 import mmeff
 from mmeff.ops import backend
 
-PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmcv-lite', 'mmdet', 'numpy')
+PACKAGES = (
+    'torch',
+    'torchvision',
+    'mmengine',
+    'mmcv',
+    'mmcv-lite',
+    'mmdet',
+    'numpy',
+    'nvidia-ml-py',
+)
 
 
 def describe_environment(device: str | torch.device) -> dict:
@@ -34,6 +44,7 @@ def describe_environment(device: str | torch.device) -> dict:
         'git_commit': _git_commit(),
         'python': platform.python_version(),
         'packages': {name: _version(name) for name in PACKAGES},
+        'opencv': cv2.__version__,
         'mmcv_backend': backend(),
         'os': platform.platform(),
         'cpu': _cpu_model(),
@@ -44,6 +55,7 @@ def describe_environment(device: str | torch.device) -> dict:
         else None,
         'memory_gib': round(psutil.virtual_memory().total / 2**30, 1),
         'torch_threads': torch.get_num_threads(),
+        'cv2_threads': cv2.getNumThreads(),
         'omp_num_threads': os.environ.get('OMP_NUM_THREADS'),
         **(_cuda(device) if device.type == 'cuda' else {'gpu': None}),
     }

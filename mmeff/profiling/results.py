@@ -3,40 +3,69 @@
 import json
 import os
 import re
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from mmeff.errors import UserError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Keys of a result; 'metrics' says what each number is and in which unit by its name.
 KEYS = (
     'schema_version',
     'config',
+    'config_sha256',
     'checkpoint',
     'checkpoint_sha256',
     'settings',
     'metrics',
+    'parts',
+    'layers',
+    'roofline',
     'samples',
     'environment',
 )
+# Settings that are off by default: how the name of a file tells them.
+OPTIONS = {
+    'channels_last': 'channels-last',
+    'fuse_conv_bn': 'fused',
+    'compile': 'compiled',
+}
 
 
-def result_name(config: str, device: str, precision: str) -> str:
-    """Name of a result's file: ``<config>__<device>__<precision>.json``.
+def result_name(
+    config: str, settings: Mapping, checkpoint_sha256: str | None = None
+) -> str:
+    """Name of a result's file, which tells it from all runs with other settings.
 
-    >>> result_name('vovnet39_maskrcnn', 'NVIDIA H100 80GB HBM3', 'fp32')
-    'vovnet39_maskrcnn__nvidia-h100-80gb-hbm3__fp32.json'
+    >>> shape = {'image_shape': (320, 320), 'batch': 1}
+    >>> result_name('net', {'device': 'NVIDIA L4', 'precision': 'fp32', **shape})
+    'net__nvidia-l4__fp32__320x320_b1.json'
+
+    Args:
+        config: Name of the config.
+        settings: Those of the result. What differs from the defaults is appended.
+        checkpoint_sha256: Eight digits of it are appended, if there is one.
     """
-    slug = re.sub(r'[^a-z0-9]+', '-', device.lower()).strip('-')
-    return f'{config}__{slug}__{precision}.json'
+    device = re.sub(r'[^a-z0-9]+', '-', settings['device'].lower()).strip('-')
+    shape = 'x'.join(map(str, settings['image_shape']))
+    parts = [config, device, settings['precision'], f'{shape}_b{settings["batch"]}']
+    parts += [word for key, word in OPTIONS.items() if settings.get(key)]
+    if settings.get('threads') is not None:
+        parts.append(f't{settings["threads"]}')
+    if settings.get('backend', 'torch') != 'torch':
+        parts.append(settings['backend'])
+    if checkpoint_sha256 is not None:
+        parts.append(checkpoint_sha256[:8])
+    return '__'.join(parts) + '.json'
 
 
 def write_result(result: dict, folder: str | Path, name: str) -> Path:
     """Write a result whole or not at all; one of the same name is replaced.
 
     Args:
-        result: All of `KEYS` but the schema version, of plain types; a missing
-            number is None, never NaN.
+        result: Plain types only; a missing number is None, never NaN. The schema
+            version is added; a benchmark has all of `KEYS`.
         folder: Made when it does not exist.
         name: See `result_name`.
 
@@ -54,6 +83,9 @@ def write_result(result: dict, folder: str | Path, name: str) -> Path:
         os.replace(unfinished, path)
     except OSError as error:
         raise UserError(f'cannot write {path}: {error.strerror}') from error
+    finally:
+        with suppress(OSError):
+            unfinished.unlink()  # there if it was interrupted
     return path
 
 

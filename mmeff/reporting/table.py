@@ -1,107 +1,70 @@
-"""Join evaluations and benchmarks of the same weights into one table."""
+"""The cells of the tables, one table for each setup."""
 
-import json
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from rich.table import Table
+from mmeff.reporting.columns import COLUMNS, with_data
+from mmeff.reporting.rows import Report, Row, clean, input_text
 
-from mmeff.errors import UserError
-
-# column: (where to look, factor, digits); accuracies are 0 to 1 in files, 0 to 100 here
-COLUMNS = {
-    'box AP': ('coco/bbox_mAP', 100, 1),
-    'box AP50': ('coco/bbox_mAP_50', 100, 1),
-    'mask AP': ('coco/segm_mAP', 100, 1),
-    'mask AP50': ('coco/segm_mAP_50', 100, 1),
-    'VOC AP50': ('pascal_voc/mAP', 100, 1),
-    'params (M)': ('params_m', 1, 2),
-    'GMACs': ('macs_g', 1, 2),
-    'forward (ms)': ('latency_forward_ms', 1, 1),
-    'detect (ms)': ('latency_detect_ms', 1, 1),
-    'FPS': ('fps', 1, 1),
-}
+DASH = '\u2013'  # an en dash in place of a number nobody has
+NO_SETUP = 'Accuracy without a benchmark'
 
 
-def read_results(paths: list[str | Path]) -> list[dict]:
-    """Read result files, or all result files below folders.
+@dataclass(frozen=True)
+class Cell:
+    """What a table shows.
 
-    Args:
-        paths: JSON files of `tools/test.py` and `tools/benchmark.py`, or folders.
-
-    Raises:
-        UserError: A path does not exist, is no result, or nothing was found.
+    Attributes:
+        text: The number in the digits of its column; `DASH` if there is none.
+        value: The number itself.
+        note: Number of the footnote that says why there is none.
     """
-    found = []
-    for path in map(Path, paths):
-        if path.is_dir():
-            results = (_read(file) for file in sorted(path.rglob('*.json')))
-            found += [result for result in results if result is not None]
-        elif (result := _read(path)) is not None:
-            found.append(result)
-        else:
-            raise UserError(f'{path} is not a result of tools/test.py or benchmark.py')
-    if not found:
-        raise UserError(f'no results below {", ".join(map(str, paths))}')
-    return found
+
+    text: str
+    value: float | None = None
+    note: int | None = None
 
 
-def _read(path: Path) -> dict | None:
-    """A result, or None for another JSON file (logs and annotations lie beside)."""
-    try:
-        content = json.loads(path.read_text('utf-8'))
-    except FileNotFoundError as error:
-        raise UserError(f'{path}: no such file') from error
-    except (OSError, ValueError):
-        return None
-    keys = {'schema_version', 'config', 'checkpoint_sha256', 'metrics'}
-    return content if isinstance(content, dict) and keys <= content.keys() else None
+@dataclass(frozen=True)
+class Table:
+    """Rows that may be compared.
 
-
-def join(results: list[dict]) -> dict[str, dict]:
-    """One row a model: metrics of results with the same config name and weights.
-
-    Returns:
-        {row name: metrics}; a benchmark adds its device and precision to the name.
+    Attributes:
+        title: The setup.
+        header: Titles with units, 'model' and 'input' first.
+        lines: (row, cells) for each row, a cell for each title after 'model'.
+        notes: Footnotes; the first is number 1.
     """
-    weights = {(r['config'], r['checkpoint_sha256']) for r in results}
-    rows = {}
-    for config, digest in sorted(weights, key=str):
-        same = [
-            r
-            for r in results
-            if (r['config'], r['checkpoint_sha256']) == (config, digest)
-        ]
-        accuracy = {}
-        for result in same:
-            if 'settings' not in result:
-                accuracy.update(result['metrics'])
-        speeds = [result for result in same if 'settings' in result]
-        for result in speeds:
-            settings = result['settings']
-            size = 'x'.join(map(str, settings['image_shape']))
-            name = f'{config}, {size}, {settings["device"]}, {settings["precision"]}'
-            rows[name] = {**accuracy, **result['metrics']}
-        if not speeds:
-            rows[config] = accuracy
-    return rows
+
+    title: str
+    header: tuple[str, ...]
+    lines: tuple[tuple[Row, tuple[Cell, ...]], ...]
+    notes: tuple[str, ...]
 
 
-def make_table(rows: dict[str, dict]) -> Table:
-    """A table for the terminal; a number nobody measured is an en dash."""
-    columns = {
-        title: spec
-        for title, spec in COLUMNS.items()
-        if any(spec[0] in metrics for metrics in rows.values())
-    }
-    table = Table('model', *columns)
-    for name, metrics in rows.items():
-        table.add_row(name, *(_cell(metrics, *spec) for spec in columns.values()))
-    return table
+def make_table(rows: list[Row], title: str = '') -> Table:
+    """Lay out rows in the columns of which any of them has a number."""
+    columns = with_data(rows)
+    notes: dict[str, int] = {}
+
+    def cell(row, text, value, reason: Callable[[Row], str]) -> Cell:
+        if text is not None:
+            return Cell(text, value)
+        note = notes.setdefault(clean(reason(row)), len(notes) + 1)
+        return Cell(DASH, None, note)
+
+    lines = []
+    for row in rows:
+        cells = [cell(row, input_text(row), None, COLUMNS[0].reason)]
+        cells += [cell(row, c.text(row), c.value(row), c.reason) for c in columns]
+        lines.append((row, tuple(cells)))
+    header = ('model', 'input', *(column.title for column in columns))
+    return Table(title, header, tuple(lines), tuple(notes))
 
 
-def _cell(metrics: dict, key: str, factor: float, digits: int) -> str:
-    value = metrics.get(key)
-    if isinstance(value, dict):  # a latency: its mean
-        value = value['mean']
-    # COCO metrics say -1 where no object of that size exists
-    return '–' if value is None or value < 0 else f'{value * factor:.{digits}f}'  # noqa: RUF001
+def make_tables(report: Report) -> list[Table]:
+    """One table for each setup."""
+    return [
+        make_table(rows, NO_SETUP if setup is None else str(setup))
+        for setup, rows in report.groups()
+    ]

@@ -3,6 +3,7 @@
 import json
 import platform
 
+import cv2
 import pytest
 import torch
 
@@ -18,6 +19,7 @@ def test_environment_names_versions_machine_and_backend():
     assert torch.__version__.startswith(environment['packages']['torch'])
     assert environment['mmcv_backend'].startswith(('mmeff', 'mmcv'))
     assert environment['cpu_threads'] >= 1
+    assert environment['cv2_threads'] == cv2.getNumThreads()
     assert environment['gpu'] is None
     assert environment['timestamp'].endswith('+00:00')
     assert json.loads(json.dumps(environment, allow_nan=False)) == environment

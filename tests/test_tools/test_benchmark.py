@@ -1,14 +1,18 @@
 """The benchmark as users start it: one command, no data, no checkpoint."""
 
 import os
+import signal
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from time import sleep
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
 
+from mmeff.apis.benchmark_case import Case
 from mmeff.cli import run
 from mmeff.profiling.results import read_result
 
@@ -31,8 +35,9 @@ QUICK = [
 
 
 @pytest.fixture
-def benchmark():
-    """`main` of the tool, in this process."""
+def benchmark(monkeypatch):
+    """`main` of the tool, in this process, with loggers that write to this test."""
+    monkeypatch.setattr(MMLogger, '_instance_dict', {})
     spec = spec_from_file_location('benchmark_tool', TOOL)
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -46,7 +51,7 @@ def test_one_command_measures_and_writes_a_result(tmp_path):
         command, cwd=tmp_path, env=env, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    path = tmp_path / 'results' / 'small_retinanet__cpu__fp32.json'
+    path = tmp_path / 'results' / 'small_retinanet__cpu__fp32__64x90_b1__t1.json'
     assert done.stdout.splitlines()[-1] == str(path.relative_to(tmp_path))
     for word in (
         '64 x 90, padded to 64 x 96',
@@ -56,6 +61,7 @@ def test_one_command_measures_and_writes_a_result(tmp_path):
         'torch',
     ):
         assert word in done.stdout
+    assert list(path.parent.iterdir()) == [path]
 
     result = read_result(path)
     metrics = result['metrics']
@@ -69,6 +75,14 @@ def test_one_command_measures_and_writes_a_result(tmp_path):
     assert metrics['flops_g'] == 2 * metrics['macs_g'] > 0
     assert metrics['params_m'] > metrics['params_trainable_m'] > 0  # one frozen stage
     assert metrics['boxes_per_img'] == 20
+    for key in ('energy_j_per_img', 'latency_pipeline_ms', 'throttled', 'roofline'):
+        assert metrics.get(key) is None
+        assert metrics['reasons'][key]
+    assert metrics['peak_rss_mb'] > metrics['weights_mb'] > 1
+    assert sum(part['macs_g'] for part in result['parts']) == pytest.approx(
+        metrics['macs_g']
+    )
+    assert len(result['layers']) > 20
     assert result['config'] == 'small_retinanet'
     assert result['checkpoint'] is None
     assert result['settings']['image_shape'] == [64, 90]
@@ -76,17 +90,118 @@ def test_one_command_measures_and_writes_a_result(tmp_path):
     assert result['environment']['torch_threads'] == 1
 
 
+def _results(folder: Path) -> list[dict]:
+    return [read_result(path) for path in sorted(folder.glob('*.json'))]
+
+
 def test_counts_are_of_one_image_and_fps_of_all(benchmark, tmp_path, capsys):
     quick = [*QUICK, '--shape', '64', '64', '--out', str(tmp_path)]
-    path = tmp_path / 'small_retinanet__cpu__fp32.json'
-    results = []
     for batch in ('1', '3'):
         arguments = [str(CONFIG), *quick, '--device', 'cpu', '--batch', batch]
         assert run(benchmark, arguments) == 0
-        results.append(read_result(path)['metrics'])
-    single, triple = results
+    single, triple = (result['metrics'] for result in _results(tmp_path))
     assert triple['macs_g'] == pytest.approx(single['macs_g'])
+    assert triple['activations_m'] == pytest.approx(single['activations_m'])
     assert triple['fps'] == pytest.approx(3000 / triple['latency_detect_ms']['mean'])
+    flops = triple['flops_g'] * 3
+    forward_s = triple['latency_forward_ms']['mean'] / 1000
+    assert triple['gflops_per_s'] == pytest.approx(flops / forward_s)
+
+
+def test_options_are_in_the_file_and_in_its_name(benchmark, tmp_path, capsys):
+    options = ['--fuse-conv-bn', '--channels-last', '--layers', '--energy']
+    regions = ['--regions', 'pipeline', 'forward']
+    quick = [*QUICK, '--shape', '64', '64', '--out', str(tmp_path)]
+    arguments = [str(CONFIG), '--device', 'cpu', *quick, *options, *regions]
+    assert run(benchmark, arguments) == 0
+    (path,) = tmp_path.iterdir()
+    assert path.name == (
+        'small_retinanet__cpu__fp32__64x64_b1__channels-last__fused__t1.json'
+    )
+    result = read_result(path)
+    metrics, settings = result['metrics'], result['settings']
+    assert settings['regions'] == ['forward', 'pipeline']
+    assert settings['image'] == 'synthetic JPEG'
+    assert metrics['latency_pipeline_ms']['mean'] > metrics['latency_forward_ms']['min']
+    assert metrics['fps'] is metrics['latency_detect_ms'] is None
+    assert metrics['reasons']['fps'] == 'detect was not timed (--regions)'
+    assert not any('batch_norm' in name for name in metrics['uncounted_ops'])
+    assert result['roofline']['peak_gflops_per_s'] > 0
+    assert all(layer['time_ms'] > 0 for layer in result['layers'])
+    output = capsys.readouterr().out
+    if metrics['energy_j_per_img'] is None:
+        assert 'energy: n/a (' in output
+
+
+def test_several_detectors_take_turns_and_twins_are_compared(
+    benchmark, tmp_path, capsys
+):
+    arguments = [str(CONFIG), str(CONFIG), '--device', 'cpu', *QUICK]
+    arguments += ['--shape', '64', '64', '--regions', 'forward', '--out', str(tmp_path)]
+    assert run(benchmark, arguments) == 0
+    names = sorted(path.name for path in tmp_path.iterdir())
+    stem = 'small_retinanet__cpu__fp32__64x64_b1__t1'
+    assert names == [f'{stem}.json', f'{stem}__2.json']
+    medians = []
+    for result in _results(tmp_path):
+        metrics = result['metrics']
+        medians.append(metrics['latency_forward_ms']['median'])
+        assert metrics['peak_rss_mb'] is None
+        assert 'alone' in metrics['reasons']['peak_rss_mb']
+    differ = max(medians) / min(medians) > 1.03
+    assert ('the machine is noisy' in capsys.readouterr().out) == differ
+
+
+def test_one_broken_config_of_several_is_told_before_anything_is_measured(
+    benchmark, tmp_path, capsys
+):
+    broken = tmp_path / 'broken.py'
+    broken.write_text(
+        f"_base_ = {str(CONFIG)!r}\nmodel = dict(type='NoSuchDetector')\n"
+    )
+    out = tmp_path / 'out'
+    arguments = [str(CONFIG), str(broken), 'nowhere.py', '--out', str(out)]
+    assert run(benchmark, [*arguments, '--device', 'cpu', *QUICK]) == 2
+    error = capsys.readouterr().err
+    assert '2 of 3 detectors cannot be measured' in error
+    assert 'NoSuchDetector' in error
+    assert 'nowhere.py: config nowhere.py: no such file' in error
+    assert not out.exists()
+
+
+def test_terminated_benchmark_leaves_whole_files_only(tmp_path):
+    arguments = ['--device', 'cpu', '--threads', '1', '--shape', '64', '64']
+    command = [sys.executable, TOOL, CONFIG, *arguments, '--out', tmp_path / 'out']
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (tmp_path / 'out').exists():  # made when measuring begins
+        assert process.poll() is None, process.stderr.read()
+        sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    output, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b'0 of 1 detectors were measured' in output
+    assert b'interrupted' in error
+    assert list((tmp_path / 'out').iterdir()) == []
+
+
+def test_finished_detectors_are_written_when_the_rest_is_interrupted(
+    benchmark, tmp_path, capsys, monkeypatch
+):
+    measured = []
+
+    def energy(case):
+        if measured:
+            raise KeyboardInterrupt
+        measured.append(case)
+        case.metrics['energy_j_per_img'] = None
+
+    monkeypatch.setattr(Case, 'measure_energy', energy)
+    arguments = [str(CONFIG), str(CONFIG), '--device', 'cpu', *QUICK]
+    arguments += ['--shape', '64', '64', '--regions', 'forward', '--out', str(tmp_path)]
+    assert run(benchmark, arguments) == 130
+    (result,) = _results(tmp_path)
+    assert result['metrics']['latency_forward_ms']['n'] > 0
+    assert '1 of 2 detectors were measured' in capsys.readouterr().out
 
 
 def test_unsteady_and_cut_rounds_are_told(benchmark, tmp_path, capsys):
@@ -110,6 +225,8 @@ def test_unsteady_and_cut_rounds_are_told(benchmark, tmp_path, capsys):
         ('--threads 0', 'threads=0'),
         ('--rounds 0', 'rounds=0'),
         ('--precision tf32', 'tf32 needs a CUDA device'),
+        ('--checkpoint a.pth b.pth', '2 checkpoints for 1 configs'),
+        ('--layers --compile', 'a compiled network has no layers'),
     ],
 )
 def test_mistakes_are_told_in_one_message(
@@ -137,16 +254,39 @@ def test_shape_the_network_cannot_take_is_told(benchmark, tmp_path, capsys):
     assert 'shape 64 64: the detector cannot run on it' in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_compiled_detector_is_measured_and_counted_as_it_is_eager(benchmark, tmp_path):
+    quick = [*QUICK, '--shape', '64', '64', '--out', str(tmp_path), '--device', 'cpu']
+    for options in ([], ['--compile']):
+        assert run(benchmark, [str(CONFIG), *quick, *options]) == 0
+    compiled, eager = _results(tmp_path)
+    assert compiled['settings']['compile'] is True
+    assert compiled['layers'] == eager['layers']
+    assert compiled['metrics']['macs_g'] == eager['metrics']['macs_g']
+    assert compiled['metrics']['boxes_per_img'] == eager['metrics']['boxes_per_img']
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize('precision', ['fp32', 'tf32', 'amp-fp16', 'amp-bf16'])
 def test_gpu_is_measured_at_every_precision(benchmark, tmp_path, precision):
     arguments = [str(CONFIG), *QUICK, '--precision', precision, '--out', str(tmp_path)]
     before = torch.backends.cudnn.allow_tf32
     assert run(benchmark, arguments) == 0
-    (path,) = tmp_path.iterdir()
-    result = read_result(path)
+    (result,) = _results(tmp_path)
     assert result['environment']['gpu'] == torch.cuda.get_device_name()
     assert result['environment']['cudnn_tf32'] is (precision == 'tf32')
     assert torch.backends.cudnn.allow_tf32 is before
     detect = result['metrics']['latency_detect_ms']
     assert result['metrics']['latency_forward_ms']['median'] < detect['median']
+    assert result['metrics']['peak_allocated_mb'] > result['metrics']['weights_mb']
+    assert result['metrics']['sm_clock_mhz']['max'] > 0
+
+
+@pytest.mark.gpu
+def test_memory_on_a_gpu_is_that_of_one_detector(benchmark, tmp_path):
+    arguments = [str(CONFIG)] * 3 + QUICK + ['--regions', 'forward', '--energy']
+    assert run(benchmark, [*arguments, '--out', str(tmp_path)]) == 0
+    results = [result['metrics'] for result in _results(tmp_path)]
+    first, *others = (metrics['peak_allocated_mb'] for metrics in results)
+    assert others == pytest.approx([first, first], abs=1)
+    assert all(metrics['energy_j_per_img'] > 0 for metrics in results)
