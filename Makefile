@@ -21,9 +21,9 @@ demo: $(VENV)/installed
 	  'data/shapes/val/*0.jpg' --out-dir $(DEMO)/predictions --batch-size 8
 	$(BIN)/python tools/benchmark.py $(DEMO)/vovnet39_maskrcnn.py \
 	  --checkpoint $(DEMO)/epoch_4.pth --image data/shapes/val/val_000000.jpg \
-	  --rounds 3 --min-runs 20 --min-seconds 3 --out $(DEMO)
-	$(BIN)/python tools/report.py $(DEMO)
-	@echo 'pictures: $(DEMO)/predictions/vis'
+	  --rounds 3 --min-runs 20 --min-seconds 3 --layers --out $(DEMO)
+	$(BIN)/python tools/report.py $(DEMO) --out $(DEMO)/report
+	@echo 'pictures: $(DEMO)/predictions/vis; page: $(DEMO)/report/report.html'
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest

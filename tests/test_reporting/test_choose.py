@@ -1,11 +1,12 @@
 """The choice for a target, with numbers that can be checked by hand."""
 
 import pytest
-from result_files import benchmark, evaluation, write
 
 from mmeff.errors import UserError
 from mmeff.reporting.choose import choose, objective
 from mmeff.reporting.rows import make_report
+
+from result_files import benchmark, evaluation, write
 
 # config: latency (ms), box AP (0 to 1)
 MODELS = {'small': (8, 0.30), 'middle': (10, 0.35), 'large': (20, 0.38)}

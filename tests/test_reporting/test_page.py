@@ -5,11 +5,12 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from result_files import benchmark, evaluation, write
 
 from mmeff.reporting.choose import choose
 from mmeff.reporting.page import make_page
 from mmeff.reporting.rows import make_report
+
+from result_files import benchmark, evaluation, write
 
 ATTACK = '</script><script>alert(1)</script><img src=x onerror=alert(2)>" onclick="a\''
 

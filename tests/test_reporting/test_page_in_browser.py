@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from result_files import benchmark, evaluation, write
 
 from mmeff.reporting.choose import choose
 from mmeff.reporting.page import make_page
 from mmeff.reporting.rows import make_report
+
+from result_files import benchmark, evaluation, write
 
 NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)

@@ -1,11 +1,12 @@
 """Figures of one setup each, written as PNG and SVG."""
 
 from PIL import Image
-from result_files import benchmark, evaluation, write
 
 from mmeff.reporting.columns import BY_KEY, LATENCY
 from mmeff.reporting.plots import draw, write_plots
 from mmeff.reporting.rows import make_report
+
+from result_files import benchmark, evaluation, write
 
 AP, FPS = BY_KEY['coco/bbox_mAP'], BY_KEY['fps']
 

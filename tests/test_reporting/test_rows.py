@@ -4,11 +4,12 @@ import json
 import os
 
 import pytest
-from result_files import benchmark, evaluation, write
 
 from mmeff.errors import UserError
 from mmeff.profiling.results import SCHEMA_VERSION
 from mmeff.reporting.rows import make_report, number
+
+from result_files import benchmark, evaluation, write
 
 
 def test_same_config_and_weights_are_one_row(tmp_path):

@@ -4,7 +4,6 @@ import csv
 import io
 
 import pytest
-from result_files import benchmark, evaluation, write
 from rich.console import Console
 
 from mmeff.reporting.columns import COLUMNS, format_number
@@ -12,6 +11,8 @@ from mmeff.reporting.rows import make_report
 from mmeff.reporting.table import make_tables
 from mmeff.reporting.terminal import for_terminal
 from mmeff.reporting.text import escape_markdown, for_csv, for_markdown
+
+from result_files import benchmark, evaluation, write
 
 NASTY = (
     '<img src=x onerror=alert(1)>',

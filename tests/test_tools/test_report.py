@@ -8,9 +8,10 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
-from result_files import benchmark, evaluation, write
 
 from mmeff.cli import run
+
+from result_files import benchmark, evaluation, write
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'report.py'
 
