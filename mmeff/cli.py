@@ -19,20 +19,25 @@ from mmeff.errors import UserError
 TOOLS = Path(__file__).parent / '.mim' / 'tools'
 
 
-def config_parser(doc: str) -> argparse.ArgumentParser:
-    """Parser of a tool that starts from a config: `config --cfg-options --device`.
+def tool_parser(doc: str) -> argparse.ArgumentParser:
+    """Parser of a tool.
 
     Args:
         doc: The tool's docstring: first line is the description, the rest the epilog.
     """
-    from mmengine.config import DictAction
-
     description, _, epilog = doc.partition('\n')
-    parser = argparse.ArgumentParser(
+    return argparse.ArgumentParser(
         description=description,
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def config_parser(doc: str) -> argparse.ArgumentParser:
+    """Parser of a tool that starts from a config: `config --cfg-options --device`."""
+    from mmengine.config import DictAction
+
+    parser = tool_parser(doc)
     parser.add_argument(
         'config', help='config file, or the name of one that comes with mmeff'
     )
@@ -43,13 +48,18 @@ def config_parser(doc: str) -> argparse.ArgumentParser:
         metavar='KEY=VALUE',
         help='override settings of the config, such as optim_wrapper.optimizer.lr=0.01',
     )
+    add_device(parser)
+    return parser
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Argument of the tools that compute."""
     parser.add_argument(
         '--device',
         action=_HandledEarly,
         default=argparse.SUPPRESS,
         help='cpu, cuda or cuda:N (default: a GPU when there is one)',
     )
-    return parser
 
 
 class _HandledEarly(argparse.Action):

@@ -12,6 +12,14 @@ import mmeff  # noqa: F401  before anything imports mmdet
 from processes import clean_env
 
 
+@pytest.fixture(autouse=True)
+def _own_loggers():
+    """Loggers of mmengine are made anew: those of other tests write to closed streams."""
+    logger = sys.modules.get('mmengine.logging.logger')
+    if logger is not None:
+        logger.MMLogger._instance_dict.clear()
+
+
 @pytest.fixture(scope='session')
 def real_data() -> Path:
     """The folder with `bccd` and `coco128`."""

@@ -8,20 +8,13 @@ examples:
 What the colours mean: docs/guidelines.md
 """
 
-import argparse
-
 from mmengine.config import DictAction
 
-from mmeff.cli import run
+from mmeff.cli import run, tool_parser
 
 
 def main(argv=None) -> None:
-    description, _, epilog = __doc__.partition('\n')
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument('config', help='config of a detector, or the name of one')
     parser.add_argument(
         'checkpoint',

@@ -8,12 +8,11 @@ examples:
 Needs neither data nor a network. What is measured, in which order: docs/benchmark.md
 """
 
-import argparse
 import time
 from pathlib import Path
 
 from mmeff.apis.benchmark_view import interrupt_on_terminate
-from mmeff.cli import run
+from mmeff.cli import add_device, run, tool_parser
 
 
 def main(argv=None) -> None:
@@ -46,14 +45,8 @@ def main(argv=None) -> None:
 
 
 def _parse(argv):
-    description, _, epilog = __doc__.partition('\n')
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    # `mmeff.cli.run` acts on it before mmengine is imported
-    parser.add_argument('--device', help='cpu, cuda or cuda:N (default: a GPU if any)')
+    parser = tool_parser(__doc__)
+    add_device(parser)
     parser.add_argument(
         '--quick', action='store_true', help='two small detectors in one setup'
     )

@@ -16,10 +16,10 @@ from rich.console import Console
 
 from mmeff.apis.benchmark_view import (
     interrupt_on_terminate,
-    live_line,
     print_result,
     twin_remarks,
 )
+from mmeff.apis.live_line import live_line
 from mmeff.cli import config_parser, run
 
 

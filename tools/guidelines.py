@@ -8,20 +8,16 @@ examples:
 What is measured and how to read it: docs/guidelines.md
 """
 
-import argparse
-import time
-from contextlib import nullcontext
 from dataclasses import replace
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
-from mmeff.cli import run
+from mmeff.apis.live_line import live_line
+from mmeff.cli import add_device, run, tool_parser
 
 KEYS = ('G1', 'G2', 'G3', 'G4', 'bottleneck')
 SPREAD_LIMIT = 0.05  # between quartiles of a relative speed; more is told
-REFRESH_SECONDS = 0.5
 
 
 def main(argv=None) -> None:
@@ -30,8 +26,12 @@ def main(argv=None) -> None:
     from mmeff.apis.guidelines import BUDGET, measure_guidelines
 
     console = Console(highlight=False, markup=False)
-    live, progress = _live_line(console, args.rounds)
-    with live:
+    with live_line(console) as tell:
+
+        def progress(name, number, samples_ms) -> None:
+            turn = f'round {number} of {args.rounds}' if number else 'warm-up'
+            tell(f'{name}: {turn}, {samples_ms[-1]:.2f} ms')
+
         result = measure_guidelines(
             args.guidelines,
             widths=args.widths,
@@ -54,12 +54,7 @@ def main(argv=None) -> None:
 
 
 def _parse(argv):
-    description, _, epilog = __doc__.partition('\n')
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument('--guidelines', nargs='+', choices=KEYS, default=KEYS)
     parser.add_argument(
         '--widths',
@@ -86,27 +81,9 @@ def _parse(argv):
         default=0.2,
         help='of a turn; the most is ten times',
     )
-    # Acted on by `run` already, before torch is imported.
-    parser.add_argument('--device', help='cpu, cuda or cuda:N (default: a GPU if any)')
+    add_device(parser)
     parser.add_argument('--out', default='results', help='folder of JSON and picture')
     return parser.parse_args(argv)
-
-
-def _live_line(console: Console, rounds: int):
-    """A line that tells where the measurement is, drawn between runs only."""
-    if not console.is_terminal:
-        return nullcontext(), None
-    live = Live('building nets', console=console, auto_refresh=False, transient=True)
-    drawn = 0.0
-
-    def progress(name, number, samples_ms) -> None:
-        nonlocal drawn
-        if time.perf_counter() - drawn > REFRESH_SECONDS:
-            turn = f'round {number} of {rounds}' if number else 'warm-up'
-            live.update(f'{name}: {turn}, {samples_ms[-1]:.2f} ms', refresh=True)
-            drawn = time.perf_counter()
-
-    return live, progress
 
 
 def _print_guideline(console: Console, guideline: dict) -> None:

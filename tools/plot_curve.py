@@ -8,20 +8,13 @@ examples:
 The logs are those that training leaves in its work dir.
 """
 
-import argparse
-
-from mmeff.cli import run
+from mmeff.cli import run, tool_parser
 
 
 def main(argv=None) -> None:
     from mmeff.reporting.curves import AXES, KEYS, plot_curves
 
-    description, _, epilog = __doc__.partition('\n')
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument('work_dirs', nargs='+', help='work dirs of trainings')
     parser.add_argument('--keys', nargs='+', default=KEYS, metavar='KEY')
     parser.add_argument('--legend', nargs='+', metavar='NAME')

@@ -10,12 +10,11 @@ Rows join an evaluation (tools/test.py) with the benchmarks of the same weights.
 How to read it: docs/report.md
 """
 
-import argparse
 import sys
 
 from rich.console import Console
 
-from mmeff.cli import run
+from mmeff.cli import run, tool_parser
 
 FILE_WIDTH = 200  # files and pipes have no width; rows should not break there
 
@@ -48,12 +47,7 @@ def main(argv=None) -> None:
 
 
 def _parse(argv):
-    description, _, epilog = __doc__.partition('\n')
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument('results', nargs='+', help='JSON files or folders of them')
     parser.add_argument(
         '--format',

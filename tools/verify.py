@@ -13,16 +13,11 @@ pip install "mmeff[test]".
 import argparse
 import sys
 
-from mmeff.cli import run
+from mmeff.cli import run, tool_parser
 
 
 def main(argv=None) -> None:
-    description, _, epilog = __doc__.partition('\n')
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument('--families', nargs='+', default=[], metavar='NAME')
     parser.add_argument(
         '--out',

@@ -1,40 +1,15 @@
-"""What `tools/benchmark.py` shows: a line while it measures, tables and remarks after."""
+"""What `tools/benchmark.py` shows: tables and remarks."""
 
 import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import combinations
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 SPREAD_LIMIT = 3  # percent between rounds or twins, above which a result is doubtful
-REFRESH_SECONDS = 0.5
 NONE = '–'  # noqa: RUF001
-
-
-@contextmanager
-def live_line(console: Console) -> Iterator[Callable[[str], None]]:
-    """A line that tells what is going on, and the function that updates it.
-
-    It is drawn between runs only: a thread that refreshes it, as rich has by default,
-    would take time from what is measured.
-    """
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    drawn = 0.0
-    with Live('building', console=console, auto_refresh=False, transient=True) as live:
-
-        def tell(text: str) -> None:
-            nonlocal drawn
-            if time.perf_counter() - drawn > REFRESH_SECONDS:
-                live.update(text, refresh=True)
-                drawn = time.perf_counter()
-
-        yield tell
 
 
 @contextmanager

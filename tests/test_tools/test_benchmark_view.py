@@ -10,10 +10,10 @@ from rich.console import Console
 
 from mmeff.apis.benchmark_view import (
     interrupt_on_terminate,
-    live_line,
     remarks,
     twin_remarks,
 )
+from mmeff.apis.live_line import live_line
 
 LATENCY = {'median': 10.0, 'n': 600, 'spread_percent': 1.0, 'warmup_stable': True}
 RESULT = {

@@ -11,20 +11,13 @@ needed for training: init_cfg=dict(type='Pretrained', checkpoint=FILE) reads the
 files as they are.
 """
 
-import argparse
-
 from mmengine.config import DictAction
 
-from mmeff.cli import run
+from mmeff.cli import run, tool_parser
 
 
 def main(argv=None) -> None:
-    description, _, epilog = __doc__.partition('\n')
-    parser = argparse.ArgumentParser(
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = tool_parser(__doc__)
     parser.add_argument('family', help='a backbone of mmeff, such as GhostNet')
     parser.add_argument('checkpoint', help='file, URL, timm://NAME, torchvision://NAME')
     parser.add_argument('out', help='file to write: .pth or .safetensors')
