@@ -63,7 +63,7 @@ def draw_aggregation_maps(
     }
     file = Path(out).with_suffix('.json')
     write_json(result, file)
-    save_figure(draw_aggregation(maps, f'{name}, {weights}'), out)
+    save_figure(draw_aggregation(maps, f'{name}\n{weights}'), out)
     return {**result, 'file': str(file), 'picture': str(out)}
 
 

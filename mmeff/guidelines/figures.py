@@ -65,7 +65,7 @@ def draw_aggregation(maps: Sequence[AggregationMap], title: str) -> Figure:
         _label(ax.set_xticks, panel.targets, rotation=90)
         _label(ax.set_yticks, panel.sources)
     figure.colorbar(image, ax=axes, label="mean |weight|, of the target's greatest")
-    figure.suptitle(title)
+    figure.suptitle(title, fontsize='medium', wrap=True)
     return figure
 
 
