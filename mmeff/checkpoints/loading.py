@@ -19,7 +19,7 @@ def load_detector_weights(model: nn.Module, checkpoint: str) -> dict:
         UserError: No such file, cut off, not plain weights, or of another model.
     """
     try:
-        content = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
+        content = CheckpointLoader.load_checkpoint(checkpoint, 'cpu', logger='silent')
     except (FileNotFoundError, ImportError) as error:
         raise UserError(str(error)) from error
     state, meta = split_checkpoint(content, checkpoint)

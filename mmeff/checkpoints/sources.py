@@ -21,7 +21,9 @@ def read_weights(checkpoint: str, map_location: str = 'cpu') -> dict[str, torch.
     if scheme in ('timm', 'torchvision') and name:
         return _from_timm(name) if scheme == 'timm' else _from_torchvision(name)
     try:
-        content = CheckpointLoader.load_checkpoint(str(checkpoint), map_location)
+        content = CheckpointLoader.load_checkpoint(
+            str(checkpoint), map_location, logger='silent'
+        )
     except (FileNotFoundError, ImportError) as error:
         raise UserError(str(error)) from error
     # What the authors' training scripts call the weights.

@@ -48,11 +48,9 @@ def read_files(paths: Sequence[str | Path]) -> Results:
         if foreign:
             results.warnings.append(_left_out(foreign))
     if not results.benchmarks and not results.evaluations:
-        text = '\n'.join(results.warnings)
-        raise UserError(
-            f'no results of tools/benchmark.py or tools/test.py in '
-            f'{", ".join(map(str, paths))}\n{text}'.rstrip()
-        )
+        where = ', '.join(map(str, paths))
+        what = f'no results of tools/benchmark.py or tools/test.py in {where}'
+        raise UserError('; '.join([what, *results.warnings]))
     return results
 
 

@@ -142,8 +142,10 @@ def test_unknown_preset(message):
 def test_no_results_to_report(message, tmp_path):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'empty' / 'other.json').write_text(json.dumps([1]))
-    assert 'no results below empty' in message('report', 'empty')
-    assert 'is not a result' in message('report', 'empty/other.json')
+    for path in ('empty', 'empty/other.json'):
+        found = message('report', path)
+        assert f'no results of tools/benchmark.py or tools/test.py in {path};' in found
+        assert 'empty/other.json: left out, no result' in found
 
 
 def test_unknown_tool(capsys):
