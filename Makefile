@@ -21,7 +21,7 @@ demo: $(VENV)/installed
 	  'data/shapes/val/*0.jpg' --out-dir $(DEMO)/predictions --batch-size 8
 	$(BIN)/python tools/benchmark.py $(DEMO)/vovnet39_maskrcnn.py \
 	  --checkpoint $(DEMO)/epoch_4.pth --image data/shapes/val/val_000000.jpg \
-	  --rounds 3 --min-runs 20 --min-seconds 3 --layers --out $(DEMO)
+	  --rounds 3 --min-runs 20 --min-seconds 3 --max-seconds 10 --layers --out $(DEMO)
 	$(BIN)/python tools/report.py $(DEMO) --out $(DEMO)/report
 	@echo 'pictures: $(DEMO)/predictions/vis; page: $(DEMO)/report/report.html'
 
