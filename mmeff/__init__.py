@@ -20,7 +20,7 @@ def config_path(name: str) -> str:
     Raises:
         UserError: No such config; the message lists those that exist.
     """
-    from mmeff.apis.config import config_path
+    from mmeff.config import config_path
 
     return config_path(name)
 

@@ -8,8 +8,8 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmeff.apis.config import CONFIGS, config_path, load_config
 from mmeff.apis.train import train
+from mmeff.config import CONFIGS, config_path, load_config
 from mmeff.errors import UserError
 
 NAMES = sorted(

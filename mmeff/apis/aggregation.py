@@ -9,11 +9,11 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_from
 from mmeff.checkpoints.backbone import load_backbone_weights
+from mmeff.checkpoints.detector import build_from
 from mmeff.checkpoints.safe import file_sha256
 from mmeff.checkpoints.sources import read_weights
+from mmeff.config import load_config
 from mmeff.guidelines.aggregation import (
     AggregationMap,
     aggregation_maps,

@@ -14,8 +14,8 @@ from mmengine.device import get_device
 from mmeff.apis.benchmark import measure_cases, settings
 from mmeff.apis.benchmark_case import Case
 from mmeff.apis.benchmark_options import Options
-from mmeff.apis.config import CONFIGS, load_config
-from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.detector import build_detector
+from mmeff.config import CONFIGS, load_config
 from mmeff.errors import UserError
 from mmeff.profiling.energy import IDLE_SECONDS, SETTLE_SECONDS
 from mmeff.profiling.latency import Budget

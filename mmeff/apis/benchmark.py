@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmeff.apis.benchmark_case import Case
 from mmeff.apis.benchmark_options import Options
-from mmeff.apis.config import load_config
+from mmeff.config import load_config
 from mmeff.errors import UserError
 from mmeff.profiling.detector import strict_compilation
 from mmeff.profiling.environment import describe_environment

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from torch import nn
 
 from mmeff.apis.benchmark_options import Options
-from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.detector import build_detector
 from mmeff.checkpoints.safe import file_sha256
 from mmeff.errors import UserError
 from mmeff.profiling.counts import count_operations, count_params, sum_parts

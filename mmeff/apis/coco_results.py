@@ -6,7 +6,7 @@ import numpy as np
 from mmengine.structures import InstanceData
 from pycocotools import mask as mask_utils
 
-from mmeff.apis.media import Frame, frames_per_second
+from mmeff.deploy.media import Frame, frames_per_second
 
 
 class CocoResults:

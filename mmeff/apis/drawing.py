@@ -11,7 +11,7 @@ from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
 from mmengine.structures import InstanceData
 
-from mmeff.apis.media import Frame, Source, frames_per_second
+from mmeff.deploy.media import Frame, Source, frames_per_second
 from mmeff.errors import UserError
 
 

@@ -16,12 +16,12 @@ from rich.progress import MofNCompleteColumn, Progress
 from torch import nn
 
 from mmeff.apis.coco_results import CocoResults
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
 from mmeff.apis.drawing import Painter, PictureWriter
-from mmeff.apis.media import Input, Source, count_frames, find_sources
-from mmeff.apis.stream import DetectionStream
+from mmeff.checkpoints.detector import build_detector
+from mmeff.config import load_config
 from mmeff.datasets.files import write_json
+from mmeff.deploy.media import Input, Source, count_frames, find_sources
+from mmeff.deploy.stream import DetectionStream
 from mmeff.errors import UserError
 
 
@@ -122,7 +122,7 @@ def iter_predictions(
     Nothing is kept or written, so the inputs may be a long video.
 
     Args:
-        model: From `mmeff.apis.detector.build_detector` or mmdet's `init_detector`.
+        model: From `mmeff.checkpoints.detector.build_detector` or mmdet's `init_detector`.
         inputs: As for `predict`.
         batch_size: As for `predict`.
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from mmdet.evaluation import DumpDetResults
 from mmengine.dist import is_main_process
 
-from mmeff.apis.config import load_config
 from mmeff.apis.runner import build_runner, friendly_errors, prepare
 from mmeff.checkpoints.loading import load_detector_weights
 from mmeff.checkpoints.safe import file_sha256
+from mmeff.config import load_config
 from mmeff.errors import UserError
 from mmeff.profiling.results import write_result
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 from mmengine.runner import Runner, find_latest_checkpoint
 
-from mmeff.apis.config import load_config
 from mmeff.apis.runner import build_runner, friendly_errors, prepare
+from mmeff.config import load_config
 from mmeff.errors import UserError
 
 

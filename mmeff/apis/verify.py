@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from mmengine.logging import MMLogger
 
-from mmeff.apis.config import load_config
+from mmeff.config import load_config
 from mmeff.errors import UserError
 from mmeff.fidelity import DETECTORS, FAMILIES, TIMED
 from mmeff.fidelity.check import Result, check

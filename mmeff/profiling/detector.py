@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from mmeff.deploy.fusion import fuse_conv_bn
 from mmeff.errors import UserError
-from mmeff.profiling.fusion import fuse_conv_bn
 from mmeff.profiling.precision import autocast, check_precision, torch_settings
 
 RECOMPILE_LIMIT = 256

@@ -15,7 +15,7 @@ from mmeff.apis.bench_suite import (
     budget_of,
     plan,
 )
-from mmeff.apis.config import load_config
+from mmeff.config import load_config
 from mmeff.errors import UserError
 from mmeff.profiling.results import read_result
 

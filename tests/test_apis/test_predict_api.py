@@ -12,9 +12,9 @@ from PIL import Image
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
 from mmeff.apis.predict import iter_predictions, predict
+from mmeff.checkpoints.detector import build_detector
+from mmeff.config import load_config
 from mmeff.errors import UserError
 
 from tiny_detectors import (

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 import mmeff
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.detector import build_detector
+from mmeff.config import load_config
 
 CLASSES = ['circle', 'square', 'triangle']
 

@@ -14,8 +14,8 @@ from torch.testing import assert_close
 from torchvision.models import ResNet50_Weights
 from torchvision.transforms.v2 import functional as transforms
 
-from mmeff.apis.config import load_config
 from mmeff.checkpoints.layouts import find_layout
+from mmeff.config import load_config
 from mmeff.errors import UserError
 from mmeff.models.backbones import EfficientNet
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import mmeff.engine.batch_norm_guard as guard
-from mmeff.apis.config import CONFIGS
+from mmeff.config import CONFIGS
 from mmeff.models import VoVNet
 
 SYNC = dict(type='SyncBN')

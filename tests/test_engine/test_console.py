@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
-from mmeff.apis.config import CONFIGS
+from mmeff.config import CONFIGS
 from mmeff.engine.console import build_quietly
 
 

@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 
 from mmeff.apis import verify
-from mmeff.apis.config import load_config
+from mmeff.config import load_config
 from mmeff.errors import UserError
 from mmeff.fidelity import DETECTORS, fpn
 from mmeff.fidelity.detectors import DetectorResult, DetectorRow, check_detector

@@ -11,8 +11,8 @@ from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmeff.apis.config import CONFIGS, load_config
-from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.detector import build_detector
+from mmeff.config import CONFIGS, load_config
 from mmeff.profiling.counts import (
     Operations,
     count_operations,

@@ -10,8 +10,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.detector import build_detector
+from mmeff.config import load_config
 from mmeff.errors import UserError
 from mmeff.profiling.counts import count_operations
 from mmeff.profiling.detector import DetectorRegions, _network_parts

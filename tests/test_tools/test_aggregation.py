@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.detector import build_detector
 from mmeff.cli import main
+from mmeff.config import load_config
 from mmeff.models.backbones import VoVNet
 
 # A config whose channels fit the small backbone.

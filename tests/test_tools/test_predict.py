@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import mmeff
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.detector import build_detector
 from mmeff.cli import main
+from mmeff.config import load_config
 
 CONFIG = (
     f'_base_ = [{mmeff.config_path("vovnet39_maskrcnn.py")!r}]'

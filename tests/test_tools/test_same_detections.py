@@ -9,8 +9,8 @@ import pytest
 import torch
 from mmdet.apis import inference_detector, init_detector
 
-from mmeff.apis.config import config_path
 from mmeff.apis.train import train
+from mmeff.config import config_path
 from mmeff.datasets import make_shapes
 
 TOOLS = Path(__file__).parents[2] / 'tools'

@@ -9,7 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
-from mmeff.apis.config import load_config
+from mmeff.config import load_config
 from mmeff.fidelity import refinedet
 from mmeff.fidelity.detectors import check_detector
 from mmeff.registry import DATASETS, MODELS

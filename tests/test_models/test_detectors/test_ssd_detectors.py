@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from mmeff.apis.config import load_config
 from mmeff.checkpoints.loading import load_detector_weights
+from mmeff.config import load_config
 from mmeff.profiling.counts import count_params
 
 CONFIGS = {  # sides of the maps

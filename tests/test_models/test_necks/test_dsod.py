@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from mmeff.apis.config import load_config
 from mmeff.apis.train import train
+from mmeff.config import load_config
 from mmeff.datasets import adopt
 from mmeff.fidelity import dsod
 from mmeff.fidelity.check import image, randomise

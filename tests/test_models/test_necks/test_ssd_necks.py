@@ -6,7 +6,7 @@ from mmdet.models.necks import SSDNeck
 from torch import nn
 from torch.nn import functional as F
 
-from mmeff.apis.config import load_config
+from mmeff.config import load_config
 from mmeff.models import PeleeNeck
 
 

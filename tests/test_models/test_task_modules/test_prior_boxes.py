@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.registry import init_default_scope
 
-from mmeff.apis.config import load_config
+from mmeff.config import load_config
 from mmeff.models import PriorBoxGenerator, SSDLitePriorGenerator
 from mmeff.registry import TASK_UTILS
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.detector import build_detector
+from mmeff.config import load_config
 from mmeff.errors import UserError
 
 from tiny_detectors import RETINANET, make_detector

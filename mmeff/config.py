@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from mmeff.errors import UserError
 
-CONFIGS = Path(__file__).parents[1] / '.mim' / 'configs'
+CONFIGS = Path(__file__).parent / '.mim' / 'configs'
 
 
 def config_path(name: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmeff.apis.media import find_sources, read_frames
+from mmeff.deploy.media import find_sources, read_frames
 from mmeff.errors import UserError
 
 from tiny_detectors import picture, save

@@ -17,8 +17,8 @@ from mmdet.utils import get_test_pipeline_cfg
 from mmengine.config import Config
 from torch import nn
 
-from mmeff.apis.detector import build_from
-from mmeff.apis.media import Frame, Source, read_frames
+from mmeff.checkpoints.detector import build_from
+from mmeff.deploy.media import Frame, Source, read_frames
 from mmeff.errors import UserError
 
 ANNOTATION_STEPS = ('LoadAnnotations', 'LoadPanopticAnnotations')

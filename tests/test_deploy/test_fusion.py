@@ -7,11 +7,11 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from mmeff.apis.config import load_config
-from mmeff.apis.detector import build_detector
+from mmeff.checkpoints.detector import build_detector
+from mmeff.config import load_config
+from mmeff.deploy.fusion import fuse_conv_bn
 from mmeff.errors import UserError
 from mmeff.profiling.detector import DetectorRegions
-from mmeff.profiling.fusion import fuse_conv_bn
 from mmeff.profiling.inputs import make_batch
 
 
@@ -126,6 +126,6 @@ def test_detector_loses_its_norms_and_keeps_its_outputs(regions):
 
 
 def test_detector_that_cannot_be_fused_is_a_message(regions, monkeypatch):
-    monkeypatch.setattr('mmeff.profiling.fusion.TOLERANCE', -1)
+    monkeypatch.setattr('mmeff.deploy.fusion.TOLERANCE', -1)
     with pytest.raises(UserError, match='--fuse-conv-bn: outputs differ'):
         regions.fuse_conv_bn()

@@ -1,0 +1,1 @@
+"""Detectors at the speed of the machine: optimise, export, and one predictor over all."""
