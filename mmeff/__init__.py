@@ -31,10 +31,14 @@ def __getattr__(name: str):
         raise AttributeError(name)
     from importlib import import_module
 
-    try:
-        return getattr(import_module('mmeff.models'), name)
-    except AttributeError:
-        raise AttributeError(f'mmeff has no attribute {name!r}') from None
+    for room in (
+        'mmeff.models',
+        'mmeff.evaluation.metrics',
+        'mmeff.datasets.coco_dataset',
+    ):
+        if hasattr(module := import_module(room), name):
+            return getattr(module, name)
+    raise AttributeError(f'mmeff has no attribute {name!r}')
 
 
 __all__ = ['__version__', 'config_path']

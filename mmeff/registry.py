@@ -12,8 +12,9 @@ from mmengine.registry import Registry
 # Modules of mmeff that register classes, by node. mmdet's own locations are repeated
 # in each child, since a lookup imports the locations of the child alone.
 _LOCATIONS = {
-    'DATASETS': ['mmeff.datasets'],
+    'DATASETS': ['mmeff.datasets.coco_dataset'],
     'HOOKS': ['mmeff.engine'],
+    'METRICS': ['mmeff.evaluation.metrics'],
     'MODELS': ['mmeff.models'],
     'TASK_UTILS': ['mmeff.models'],
 }

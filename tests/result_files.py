@@ -42,7 +42,7 @@ def benchmark(
             'image': None,
             'image_shape': [320, 320],
             'input_shape': [320, 320],
-            'backend': 'torch',
+            'backend': 'mmdet',
             'channels_last': False,
             'fuse_conv_bn': False,
             'compile': False,

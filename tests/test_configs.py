@@ -174,7 +174,7 @@ def test_voc_base_is_a_complete_data_set():
     years = [d.data_prefix.sub_data_root for d in cfg.train_dataloader.dataset.datasets]
     assert years == ['VOC2007/', 'VOC2012/']
     assert cfg.val_dataloader.dataset.data_prefix == dict(sub_data_root='VOC2007/')
-    assert cfg.test_evaluator.type == 'VOCMetric'
+    assert cfg.test_evaluator.type == 'mmeff.VOCMetric'
     assert 'ann_file' not in cfg.test_evaluator
 
 

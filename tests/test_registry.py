@@ -29,17 +29,22 @@ def test_type_with_scope_is_found_from_mmdet_and_from_the_root():
 
 
 def test_names_of_mmdet_stay_theirs():
-    shared = {'EfficientNet', 'MobileNetV2', 'SSDHead'}
+    shared = {
+        'DATASETS': {'CocoDataset'},
+        'METRICS': {'CocoMetric', 'VOCMetric'},
+        'MODELS': {'EfficientNet', 'MobileNetV2', 'SSDHead'},
+    }
     for name, child in vars(mmeff.registry).items():
         if isinstance(child, Registry) and child.parent is not None:
             child.import_from_location()
             parent = child.parent
             both = set(child.module_dict) & set(parent.module_dict)
-            assert both == (shared if name == 'MODELS' else set()), name
+            assert both == shared.get(name, set()), name
     with DefaultScope.overwrite_default_scope('mmdet'):
-        for name in shared:
-            found = mmeff.registry.MODELS.parent.get(name)
-            assert found.__module__.startswith('mmdet.')
+        for node, names in shared.items():
+            for name in names:
+                found = getattr(mmeff.registry, node).parent.get(name)
+                assert found.__module__.startswith('mmdet.')
 
 
 def test_default_scope_mmeff_finds_both():

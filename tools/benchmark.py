@@ -6,6 +6,7 @@ examples:
   benchmark ssdlite320_mobilenetv2_coco.py pelee304_voc.py --shape 320 320   in turns
   benchmark vovnet39_maskrcnn.py --device cpu --threads 4 --energy --layers
   benchmark vovnet39_maskrcnn.py --rounds 1 --min-runs 10 --min-seconds 0   a quick look
+  benchmark ssdlite320_mobilenetv2_coco.py --backend all --regions detect pipeline
 
 What each number means: docs/benchmark.md
 """
@@ -16,6 +17,7 @@ from rich.console import Console
 
 from mmeff.apis.benchmark_view import (
     interrupt_on_terminate,
+    print_backends,
     print_result,
     twin_remarks,
 )
@@ -46,12 +48,14 @@ def main(argv=None) -> None:
     except KeyboardInterrupt:
         files = [result['file'] for result in done]
         console.print(
-            f'{len(done)} of {len(configs)} detectors were measured: {", ".join(files)}',
-            soft_wrap=True,
+            f'{len(done)} results are written: {", ".join(files)}', soft_wrap=True
         )
         raise
-    for result in done:
-        print_result(console, result)
+    if len({result['settings']['backend'] for result in done}) > 1:
+        print_backends(console, done)
+    else:
+        for result in done:
+            print_result(console, result)
     for line in twin_remarks(done):
         console.print(line, soft_wrap=True)
 
@@ -73,6 +77,7 @@ def _options(args):
         energy_windows=3 if args.energy else 0,
         layers=args.layers,
         budget=Budget(args.rounds, args.min_runs, args.min_seconds, args.max_seconds),
+        backends=tuple(args.backend),
     )
 
 
@@ -94,7 +99,18 @@ def _parse(argv):
     parser.add_argument('--image', help='image file to run on (default: synthetic)')
     parser.add_argument('--batch', type=int, default=1, help='images per run')
     parser.add_argument(
-        '--precision', choices=['fp32', 'tf32', 'amp-fp16', 'amp-bf16'], default='fp32'
+        '--backend',
+        nargs='+',
+        default=['mmdet'],
+        metavar='NAME',
+        help='what runs the networks: mmdet (as it is), torch, compile, onnxruntime, '
+        'openvino, tensorrt, or all that can be used; several take turns',
+    )
+    parser.add_argument(
+        '--precision',
+        choices=['fp32', 'tf32', 'fp16', 'bf16', 'amp-fp16', 'amp-bf16'],
+        default='fp32',
+        help='amp-* is what mmdet itself calls fp16 and bf16',
     )
     parser.add_argument(
         '--compile', action='store_true', help='torch.compile of backbone, neck, heads'
@@ -116,7 +132,9 @@ def _parse(argv):
         '--energy', action='store_true', help='joules per image, 40 seconds a config'
     )
     parser.add_argument(
-        '--layers', action='store_true', help='time of each layer, and roofline'
+        '--layers',
+        action='store_true',
+        help='time of each layer, and roofline; of other backends the roofline only',
     )
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--min-runs', type=int, default=200, help='of a round')

@@ -10,7 +10,9 @@ from mmengine.config import Config
 
 from mmeff.apis.benchmark_case import Case
 from mmeff.apis.benchmark_options import Options
+from mmeff.checkpoints.detector import build_detector
 from mmeff.config import load_config
+from mmeff.deploy.choose import BASELINE, expand
 from mmeff.errors import UserError
 from mmeff.profiling.detector import strict_compilation
 from mmeff.profiling.environment import describe_environment
@@ -35,11 +37,11 @@ def benchmark(
     progress: Progress | None = None,
     done: Done | None = None,
 ) -> list[dict]:
-    """Measure one or several detectors on one device; one JSON file each.
+    """Measure one or several detectors on one device; one JSON file for each backend.
 
     Needs neither a dataset nor, when random weights are good enough, checkpoints.
-    Several detectors are in memory at once and take turns, so that a drift of the
-    machine meets all of them alike.
+    Several detectors, and one detector in several backends, are in memory at once and
+    take turns, so that a drift of the machine meets all of them alike.
 
     Args:
         configs: Config files, names of mmeff's, or configs.
@@ -59,7 +61,7 @@ def benchmark(
     Raises:
         UserError: Arguments do not fit; nothing was measured then.
     """
-    options = options or Options()
+    options, tell = options or Options(), progress or (lambda _: None)
     if isinstance(configs, str | Path | Config):
         configs = [configs]
     checkpoints = checkpoints or [None] * len(configs)
@@ -73,9 +75,9 @@ def benchmark(
         settings(options),
     ):
 
-        def build(config, checkpoint) -> Case:
+        def build(config, checkpoint) -> list[Case]:
             cfg = load_config(config, cfg_options)
-            return Case(cfg, options, checkpoint, device, folder)
+            return _build_cases(cfg, options, checkpoint, device, folder, tell)
 
         cases = _build_all(build, configs, checkpoints)
         return measure_cases(cases, out_dir, progress, done)
@@ -84,8 +86,9 @@ def benchmark(
 @contextmanager
 def settings(options: Options) -> Iterator[None]:
     """Settings of torch in which detectors are built and measured."""
-    strict = strict_compilation() if options.compile else nullcontext()
-    with torch_settings(options.precision, options.threads), strict:
+    compiles = options.compile or 'compile' in expand(options.backends)
+    strict = strict_compilation() if compiles else nullcontext()
+    with torch_settings(options.precision_of(BASELINE), options.threads), strict:
         yield
 
 
@@ -104,22 +107,28 @@ def measure_cases(
     _name_apart(cases)
     for case in cases:
         tell(f'{case.label}: counting operations, measuring memory')
-        with _alone(case, cases):
-            case.count()
+        case.count()
+        with _alone(case, cases) as others:
             case.compile()
-            case.measure_memory(len(cases) - 1)
+            case.measure_memory(others)
     _make_folder(out_dir)
     with ClockMonitor(device) as monitor:
         latencies = _time(cases, tell)
     environment = describe_environment(device)
-    peaks = measure_peaks(device, options.precision) if options.layers else None
+    peaks = None
+    if options.layers:
+        peaks = measure_peaks(device, options.precision_of(BASELINE))
+    by_case = dict(zip(cases, latencies, strict=True))
     results = []
-    for case, times in zip(cases, latencies, strict=True):
+    for case, times in by_case.items():
         tell(f'{case.label}: measuring energy and layers')
         case.measure_energy()
         if peaks is not None:
             case.measure_layers(peaks)
-        content = case.result(times, monitor.summary(), environment)
+        baseline = _baseline(case)
+        content = case.result(
+            times, monitor.summary(), environment, by_case.get(baseline)
+        )
         results.append(_write(content, case, out_dir, results))
         if done is not None:
             done(results[-1])
@@ -150,7 +159,45 @@ def _time(cases: Sequence[Case], tell: Progress) -> list[dict[str, Latency]]:
     return [{name: latencies[c.label, name] for name in c.runs()} for c in cases]
 
 
-def _build_all(build: Callable[..., Case], configs, checkpoints) -> list[Case]:
+def _build_cases(
+    cfg: Config,
+    options: Options,
+    checkpoint: str | Path | None,
+    device: str | None,
+    folder: str | Path,
+    tell: Progress,
+) -> list[Case]:
+    """One detector in each of the backends, as siblings; arguments as for `Case`.
+
+    Raises:
+        UserError: None of them can be used, or not one that is asked for by its name.
+    """
+    model = build_detector(cfg, checkpoint, device)
+    cases, refused = [], {}
+    for name in expand(options.backends):
+        if name != BASELINE:
+            tell(f'{Path(cfg.filename or "config").stem}: building {name}')
+        try:
+            cases.append(Case(cfg, options, checkpoint, device, folder, model, name))
+        except UserError as error:
+            if name in options.backends:
+                raise
+            refused[name] = str(error)
+    if not cases:
+        raise UserError('; '.join(dict.fromkeys(refused.values())))
+    for case in cases:
+        case.siblings, case.refused = cases, refused
+    return cases
+
+
+def _baseline(case: Case) -> Case | None:
+    """mmdet's own way, if it is measured beside a backend."""
+    if len(case.siblings) == 1:
+        return None
+    return next((each for each in case.siblings if each.is_baseline), None)
+
+
+def _build_all(build: Callable[..., list[Case]], configs, checkpoints) -> list[Case]:
     """All or none, so that nobody waits for half of a comparison.
 
     Raises:
@@ -159,7 +206,7 @@ def _build_all(build: Callable[..., Case], configs, checkpoints) -> list[Case]:
     cases, problems = [], []
     for config, checkpoint in zip(configs, checkpoints, strict=True):
         try:
-            cases.append(build(config, checkpoint))
+            cases += build(config, checkpoint)
         except UserError as error:
             problems.append((config, error))
     if problems and len(configs) == 1:
@@ -172,27 +219,31 @@ def _build_all(build: Callable[..., Case], configs, checkpoints) -> list[Case]:
 
 
 def _name_apart(cases: Sequence[Case]) -> None:
-    """Number the labels of detectors with the same name."""
+    """Tell backends in the labels, and number those of detectors with the same name."""
     for case in cases:
-        same = [other for other in cases if other.name == case.name]
+        if len(case.siblings) > 1:
+            case.label = f'{case.name}, {case.backend}'
+        same = [c for c in cases if (c.name, c.backend) == (case.name, case.backend)]
         if len(same) > 1:
-            case.label = f'{case.name} #{same.index(case) + 1}'
+            case.label += f' #{same.index(case) + 1}'
 
 
 @contextmanager
-def _alone(case: Case, cases: Sequence[Case]) -> Iterator[None]:
-    """Keep the other detectors out of the memory of a GPU."""
+def _alone(case: Case, cases: Sequence[Case]) -> Iterator[int]:
+    """Keep the other detectors out of the memory of a GPU; gives how many are left.
+
+    What a backend has made cannot be moved.
+    """
     device = case.regions.device
-    others = [other.regions for other in cases if other is not case]
-    if device.type == 'cuda':
-        for regions in others:
-            regions.move(torch.device('cpu'))
+    others = [other for other in cases if other is not case]
+    movable = [c.regions for c in others if c.is_baseline and device.type == 'cuda']
+    for regions in movable:
+        regions.move(torch.device('cpu'))
     try:
-        yield
+        yield len(others) - len(movable)
     finally:
-        if device.type == 'cuda':
-            for regions in others:
-                regions.move(device)
+        for regions in movable:
+            regions.move(device)
 
 
 def _make_folder(folder: str | Path) -> None:

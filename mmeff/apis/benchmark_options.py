@@ -3,9 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmeff.deploy.choose import BASELINE, expand
 from mmeff.errors import UserError
 from mmeff.profiling.detector import REGIONS
 from mmeff.profiling.latency import Budget
+
+# mmdet's own way casts while it runs, a backend has its weights in the type
+HALF = {'amp-fp16': 'fp16', 'amp-bf16': 'bf16'}
+PRECISIONS = ('fp32', 'tf32', *HALF, *HALF.values())
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,8 @@ class Options:
         shape: Height and width of the image; by default those of the test pipeline.
         image: An image file; by default a synthetic image.
         batch: Images per run, all the same.
-        precision: 'fp32', 'tf32', 'amp-fp16' or 'amp-bf16'.
+        precision: 'fp32', 'tf32', 'fp16' or 'bf16'; of the last two, 'amp-fp16' and
+            'amp-bf16' are other names, see `precision_of`.
         channels_last: Keep channels innermost in memory.
         fuse_conv_bn: Fuse convolutions and batch norms.
         compile: Compile backbone, neck and heads with `torch.compile`.
@@ -28,8 +34,11 @@ class Options:
         layers: Whether to measure each layer, and the peaks of the device.
         budget: How long to measure latency.
 
+        backends: What runs the networks, names of `mmeff.deploy.choose.NAMES`; 'all'
+            for all that the machine has.
+
     Raises:
-        UserError: There is no such region, or a number is out of its range.
+        UserError: There is no such region or backend, or options do not go together.
     """
 
     shape: tuple[int, int] | None = None
@@ -45,6 +54,7 @@ class Options:
     energy_seconds: float = 10.0
     layers: bool = False
     budget: Budget = field(default_factory=Budget)
+    backends: tuple[str, ...] = (BASELINE,)
 
     def __post_init__(self) -> None:
         asked = self.regions
@@ -55,8 +65,41 @@ class Options:
                 f'regions {" ".join(asked)}: expected some of {" ".join(REGIONS)}'
             )
         object.__setattr__(self, 'regions', tuple(r for r in REGIONS if r in asked))
+        if self.precision not in PRECISIONS:
+            raise UserError(
+                f'precision {self.precision!r}: expected one of {", ".join(PRECISIONS)}'
+            )
         if self.layers and self.compile:
             raise UserError(
                 'layers and compile: a compiled network has no layers to measure; leave '
                 'out one of them'
             )
+        self._check_backends()
+
+    def _check_backends(self) -> None:
+        names = expand(self.backends)
+        given = {
+            '--fuse-conv-bn': self.fuse_conv_bn,
+            '--channels-last': self.channels_last,
+            '--compile': self.compile,
+            '--precision tf32': self.precision == 'tf32',
+        }
+        wrong = [option for option, is_given in given.items() if is_given]
+        if wrong and names != [BASELINE]:
+            raise UserError(
+                f"{', '.join(wrong)}: for mmdet's own way only; a backend does itself "
+                f'what makes it fast. Leave that out, or --backend '
+                f'{" ".join(self.backends)}'
+            )
+
+    def precision_of(self, backend: str) -> str:
+        """The precision as it is called for a backend.
+
+        >>> options = Options(precision='bf16')
+        >>> options.precision_of('mmdet'), options.precision_of('openvino')
+        ('amp-bf16', 'bf16')
+        """
+        for mixed, whole in HALF.items():
+            if self.precision in (mixed, whole):
+                return mixed if backend == BASELINE else whole
+        return self.precision

@@ -3,11 +3,12 @@
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import combinations
+from itertools import combinations, groupby
 
 from rich.console import Console
 from rich.table import Table
 
+REGIONS = ('forward', 'detect', 'pipeline')
 SPREAD_LIMIT = 3  # percent between rounds or twins, above which a result is doubtful
 NONE = '–'  # noqa: RUF001
 
@@ -35,6 +36,7 @@ def print_result(console: Console, result: dict) -> None:
     shape = shapes[0] if shapes[0] == shapes[1] else '{}, padded to {}'.format(*shapes)
     options = ('channels_last', 'fuse_conv_bn', 'compile')
     words = [shape, f'batch {settings["batch"]}', settings['precision']]
+    words += [settings['backend']] if settings['backend'] != 'mmdet' else []
     words += [option.replace('_', ' ') for option in options if settings[option]]
     words += [settings['device'], result['checkpoint'] or 'random weights']
     console.print(f'{result["config"]}: {", ".join(words)}', soft_wrap=True)
@@ -47,11 +49,64 @@ def print_result(console: Console, result: dict) -> None:
     console.print(result['file'], soft_wrap=True)
 
 
+def print_backends(console: Console, results: Sequence[dict]) -> None:
+    """A table of the backends of each detector, then remarks and files.
+
+    Args:
+        console: Where to.
+        results: Of one command, in the order in which they were measured.
+    """
+    for config, group in groupby(results, lambda result: result['config']):
+        same = list(group)
+        console.print(_backends_table(config, same))
+        for name, reason in same[0]['settings']['backends_refused'].items():
+            console.print(f'not measured with {name}: {reason}', soft_wrap=True)
+        # what is said of the weights is said once
+        told = {line: None for result in same for line in _labelled(result)}
+        for line in told:
+            console.print(line, soft_wrap=True)
+        for result in same:
+            console.print(result['file'], soft_wrap=True)
+    console.print(_environment_line(results[0]['environment']), soft_wrap=True)
+
+
+def _backends_table(config: str, results: Sequence[dict]) -> Table:
+    table = Table(
+        *('backend', 'precision', 'forward (ms)', 'detect (ms)', 'pipeline (ms)'),
+        *('FPS', 'x mmdet', 'pipeline x mmdet', 'roofline (%)'),
+        title=f'{config}: medians of runs in turns',
+        title_justify='left',
+    )
+    for result in results:
+        settings, metrics = result['settings'], result['metrics']
+        latencies = [metrics[f'latency_{region}_ms'] for region in REGIONS]
+        share = metrics['roofline_share']
+        table.add_row(
+            settings['backend'],
+            settings['precision'],
+            *(NONE if each is None else f'{each["median"]:.2f}' for each in latencies),
+            _cell(metrics['fps']),
+            _cell(metrics['speedup_detect']),
+            _cell(metrics['speedup_pipeline']),
+            NONE if share is None else f'{100 * share:.0f}',
+        )
+    return table
+
+
+def _labelled(result: dict) -> list[str]:
+    """Remarks; warnings with the backend that they are about."""
+    backend = result['settings']['backend']
+    return [
+        line if line.startswith('note: ') else f'{backend}: {line}'
+        for line in remarks(result)
+    ]
+
+
 def _latency_table(metrics: dict) -> Table:
     table = Table(
         'region (ms)', 'mean', 'median', 'p90', 'p99', 'spread', 'runs', 'FPS'
     )
-    for region in ('forward', 'detect', 'pipeline'):
+    for region in REGIONS:
         latency = metrics[f'latency_{region}_ms']
         if latency is None:
             continue
@@ -176,6 +231,9 @@ def twin_remarks(results: Sequence[dict]) -> list[str]:
     for first, second in combinations(results, 2):
         same = all(
             first[k] == second[k] for k in ('config_sha256', 'checkpoint_sha256')
+        ) and all(
+            first['settings'][k] == second['settings'][k]
+            for k in ('backend', 'precision')
         )
         for region in first['settings']['regions'] if same else ():
             key = f'latency_{region}_ms'

@@ -1,6 +1,7 @@
 """Predictions as a COCO file, which `pycocotools.coco.COCO(file)` loads."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from mmengine.structures import InstanceData
@@ -87,3 +88,38 @@ class CocoResults:
             video = {'id': len(videos) + 1, 'name': frame.source.name, 'fps': rate}
             videos.append(video)
         return videos[-1]['id']
+
+
+def merge_coco(parts: Sequence[dict], names: Iterable[str]) -> dict:
+    """One file's content out of several, each about images of its own.
+
+    Args:
+        parts: As in `CocoResults.content`.
+        names: Of all pictures and videos, in the order that they are to have.
+    """
+    found = defaultdict(list)  # images and their annotations, by picture or video
+    for part in parts:
+        annotations = defaultdict(list)
+        for annotation in part['annotations']:
+            annotations[annotation['image_id']].append(annotation)
+        videos = {video['id']: video for video in part.get('videos', ())}
+        for image in part['images']:
+            video = videos.get(image.get('video_id'))
+            name = image['file_name'] if video is None else video['name']
+            found[name].append((image, annotations[image['id']], video))
+    # classes without a name are added as they are found, so the longest has them all
+    categories = max((part['categories'] for part in parts), key=len)
+    merged = {**parts[0], 'images': [], 'annotations': [], 'categories': categories}
+    videos = merged['videos'] = []
+    for name in names:
+        for image, annotations, video in found[name]:
+            image = image | {'id': len(merged['images']) + 1}
+            if video is not None:
+                if image['frame_id'] == 0:
+                    videos.append(video | {'id': len(videos) + 1})
+                image['video_id'] = len(videos)
+            merged['images'].append(image)
+            for annotation in annotations:
+                ids = {'id': len(merged['annotations']) + 1, 'image_id': image['id']}
+                merged['annotations'].append(annotation | ids)
+    return merged if videos else {k: v for k, v in merged.items() if k != 'videos'}

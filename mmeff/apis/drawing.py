@@ -2,13 +2,15 @@
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 from mmdet.structures import DetDataSample
 from mmdet.visualization import DetLocalVisualizer
+from mmengine.dist import utils as dist_utils
 from mmengine.structures import InstanceData
 
 from mmeff.deploy.media import Frame, Source, frames_per_second
@@ -22,6 +24,17 @@ class _Canvas(DetLocalVisualizer):
         self.drawn = image
 
 
+@contextmanager
+def _as_rank_0() -> Iterator[None]:
+    """mmengine lets rank 0 alone draw; here each rank has pictures of its own."""
+    original = dist_utils.is_main_process
+    dist_utils.is_main_process = lambda group=None: True
+    try:
+        yield
+    finally:
+        dist_utils.is_main_process = original
+
+
 class Painter:
     """Draws boxes, masks, names and scores, as mmdet's tools do; needs no display.
 
@@ -31,7 +44,8 @@ class Painter:
     """
 
     def __init__(self, classes: Sequence[str], palette=None) -> None:
-        self._canvas = _Canvas()
+        with _as_rank_0():
+            self._canvas = _Canvas()
         self._classes = classes
         self._palette = palette
 
@@ -43,11 +57,11 @@ class Painter:
         given = self._palette if isinstance(self._palette, (list, tuple)) else ()
         if len(given) >= len(self._classes):
             palette = [tuple(color) for color in given]
-        self._canvas.dataset_meta = {'classes': self._classes, 'palette': palette}
         sample = DetDataSample(pred_instances=instances)
-        with warnings.catch_warnings():
+        with _as_rank_0(), warnings.catch_warnings():
             # mmengine warns of each box that touches the border
             warnings.filterwarnings('ignore', '.* is out of bounds')
+            self._canvas.dataset_meta = {'classes': self._classes, 'palette': palette}
             self._canvas.add_datasample(
                 '', image[..., ::-1], sample, draw_gt=False, pred_score_thr=-1
             )
@@ -101,15 +115,16 @@ class PictureWriter:
             self._finish_video()
         else:
             self._video.release()
-            self._unfinished(self._video_name).unlink(missing_ok=True)
+            _unfinished(self._paths[self._video_name]).unlink(missing_ok=True)
 
-    def _unfinished(self, name: str) -> Path:
-        path = self._paths[name]
-        return path.with_name(f'.unfinished-{path.name}')
+    def remove_unfinished(self) -> None:
+        """Clean up behind processes that died while they wrote."""
+        for path in self._paths.values():
+            _unfinished(path).unlink(missing_ok=True)
 
     def _start_video(self, frame: Frame) -> None:
         name = frame.source.name
-        path = self._unfinished(name)
+        path = _unfinished(self._paths[name])
         path.parent.mkdir(parents=True, exist_ok=True)
         height, width = frame.image.shape[:2]
         self._video = cv2.VideoWriter(
@@ -127,7 +142,9 @@ class PictureWriter:
 
     def _finish_video(self) -> None:
         self._video.release()
-        os.replace(self._unfinished(self._video_name), self._paths[self._video_name])
+        os.replace(
+            _unfinished(self._paths[self._video_name]), self._paths[self._video_name]
+        )
         self._video = self._video_name = None
 
 
@@ -152,4 +169,10 @@ def _write_picture(path: Path, image: np.ndarray) -> None:
             'side); draw nothing (--no-save-vis) or cut the image into tiles'
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.tobytes())
+    _unfinished(path).write_bytes(data.tobytes())
+    os.replace(_unfinished(path), path)
+
+
+def _unfinished(path: Path) -> Path:
+    """Where a file is written until it is complete."""
+    return path.with_name(f'.unfinished-{path.name}')

@@ -1,8 +1,9 @@
 """mmengine's distributed training assumes GPUs.
 
-Why: with the PyTorch launcher it sets a CUDA device and asks for NCCL on machines
-without one, and the Runner hands GPU `device_ids` to the model wrapper.
-Upstream: `_init_dist_pytorch` and `Runner.wrap_model` of mmengine 0.10.7; no thread.
+Why: with the launchers of PyTorch and SLURM it sets a CUDA device and asks for NCCL on
+machines without one, and the Runner hands GPU `device_ids` to the model wrapper.
+Upstream: `_init_dist_pytorch`, `_init_dist_slurm` and `Runner.wrap_model` of mmengine
+0.10.7; no thread.
 Delete when: `torchrun ... --launcher pytorch` trains on CPUs with stock mmengine.
 """
 
@@ -13,15 +14,27 @@ def _init_gloo_without_gpu(module) -> None:
     import torch
     from mmengine.device import get_device
 
-    original = module._init_dist_pytorch
+    of_pytorch, of_slurm = module._init_dist_pytorch, module._init_dist_slurm
 
-    @functools.wraps(original)
+    @functools.wraps(of_pytorch)
     def init_dist_pytorch(backend, init_backend='torch', **kwargs):
         if get_device() != 'cpu':
-            return original(backend, init_backend=init_backend, **kwargs)
+            return of_pytorch(backend, init_backend=init_backend, **kwargs)
+        return torch.distributed.init_process_group(backend='gloo', **kwargs)
+
+    @functools.wraps(of_slurm)
+    def init_dist_slurm(backend, *args, **kwargs):
+        try:
+            return of_slurm(backend, *args, **kwargs)
+        except (AssertionError, RuntimeError):
+            if get_device() != 'cpu' or torch.distributed.is_initialized():
+                raise
+        # it has put what SLURM says into RANK and the like before it asked for a GPU
+        kwargs = {k: v for k, v in kwargs.items() if k not in ('port', 'init_backend')}
         return torch.distributed.init_process_group(backend='gloo', **kwargs)
 
     module._init_dist_pytorch = init_dist_pytorch
+    module._init_dist_slurm = init_dist_slurm
 
 
 def _drop_device_ids_on_cpu(module) -> None:

@@ -1,6 +1,6 @@
 """Data sets: any folder adopted into a config, and shapes that are drawn.
 
-None of it needs torch.
+None of it needs torch, but for `coco_dataset`, which extends a class of mmdet.
 """
 
 from mmeff.datasets.adopt import adopt

@@ -163,7 +163,7 @@ def _replace(dataset: dict, fields: dict) -> dict:
     if 'dataset' in dataset:
         return {**dataset, 'dataset': _replace(dataset['dataset'], fields)}
     kept = {key: dataset[key] for key in ('pipeline', 'backend_args') if key in dataset}
-    return {'type': 'CocoDataset', **fields, **kept}
+    return {'type': 'mmeff.CocoDataset', **fields, **kept}
 
 
 def _dataset_fields(folder: DataFolder, split: Split) -> dict:
@@ -216,20 +216,21 @@ def _set_test(cfg: 'Config', name: str, folder: DataFolder, metrics: list) -> No
     evaluator = _coco_metric(cfg[f'{name}_evaluator'])
     evaluator |= {'ann_file': str(split.ann_file), 'metric': metrics}
     if folder.voc_eval_mode:
-        voc = {'type': 'VOCMetric', 'metric': 'mAP', 'eval_mode': folder.voc_eval_mode}
+        voc = {'type': 'mmeff.VOCMetric', 'eval_mode': folder.voc_eval_mode}
         cfg[f'{name}_evaluator'] = [voc, evaluator]
     else:
         cfg[f'{name}_evaluator'] = evaluator
 
 
 def _coco_metric(evaluator: dict | list) -> dict:
-    """The config's own CocoMetric without its output files, else a new one."""
+    """A CocoMetric with the config's settings of one, but for its output files."""
     evaluators = evaluator if isinstance(evaluator, list | tuple) else [evaluator]
     for entry in evaluators:
         if entry['type'].endswith('CocoMetric'):
             dropped = ('format_only', 'outfile_prefix')
-            return {key: entry[key] for key in entry if key not in dropped}
-    return {'type': 'CocoMetric'}
+            kept = {key: entry[key] for key in entry if key not in dropped}
+            return {**kept, 'type': 'mmeff.CocoMetric'}
+    return {'type': 'mmeff.CocoMetric'}
 
 
 def _load_boxes_last(pipeline: list[dict]) -> list[dict]:

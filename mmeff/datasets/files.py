@@ -2,18 +2,28 @@
 
 import json
 import os
+import shutil
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path, PurePosixPath
 
+import msgspec
 from PIL import Image, UnidentifiedImageError
 
+from mmeff.datasets.findings import STRICT, Defect, Strict, escape
 from mmeff.errors import UserError
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 EXIF_ORIENTATION = 0x0112
 NUM_THREADS = 8
+FEW = 50  # files for which starting threads takes longer than it saves
+END_MARKERS = {'JPEG': b'\xff\xd9', 'PNG': b'IEND'}
+TAIL_BYTES = 4096
+MAX_JSON_BYTES = 2 * 2**30
+UNREADABLE, OUTSIDE = 'unreadable annotations', 'path outside the folder'
 WRONG_SIZE = (
     'give another width x height than the image has when it is loaded (EXIF turn '
     'included), so the boxes would lie in the wrong place; annotate these images anew, '
@@ -39,86 +49,219 @@ def index_images(folders: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def require_files(files: Sequence[Path], source: Path) -> None:
+def require_files(
+    files: Sequence[Path],
+    source: Path,
+    found: Strict = STRICT,
+    places: Sequence[str] | None = None,
+) -> None:
     """Check that all images are there.
 
     Args:
         files: Image files.
         source: The annotation file or folder that names them, for the message.
+        found: Is told the missing ones.
+        places: Where in `source` each is named.
 
     Raises:
-        UserError: Some are missing; gives the count and the first three.
+        UserError: From `found`: some are missing; gives the count and the first three.
     """
-    missing = [str(file) for file in files if not file.is_file()]
+    missing = [i for i, file in enumerate(files) if not os.path.isfile(file)]
     if missing:
-        raise UserError(
+        found.refuse(
             f'{source}: {len(missing)} of {len(files)} images are missing: '
-            f'{first_three(missing)}; copy them to these places, or take them out of '
-            'the annotations'
+            f'{first_three([str(files[i]) for i in missing])}; copy them to these '
+            'places, or take them out of the annotations',
+            *(
+                Defect(
+                    'missing image',
+                    str(source),
+                    places[i] if places else '',
+                    f'{files[i]} does not exist',
+                )
+                for i in missing
+            ),
         )
 
 
-def read_sizes(files: Sequence[Path], source: Path) -> list[tuple[int, int]]:
+def require_inside(
+    files: Sequence[Path],
+    roots: Sequence[Path],
+    source: Path,
+    found: Strict = STRICT,
+    places: Sequence[str] | None = None,
+) -> list[bool]:
+    """Check that no name leads out of the data, by `..`, from `/` or over a link.
+
+    Only a thorough `found` is told links, and only those of files: a folder that is a
+    link is a common way to store data elsewhere.
+
+    Args:
+        files: Image files, as the annotations name them.
+        roots: Absolute folders below which they must lie.
+        source: The annotation file or folder that names them, for the message.
+        found: Is told those that lie outside.
+        places: Where in `source` each is named.
+
+    Returns:
+        For each file: its name stays inside.
+
+    Raises:
+        UserError: From `found`; gives the count and the first three.
+    """
+    starts = tuple(os.path.join(os.path.normpath(root), '') for root in roots)
+    inside = [os.path.normpath(file).startswith(starts) for file in files]
+    outside = [i for i, is_inside in enumerate(inside) if not is_inside]
+    if outside:
+        found.refuse(
+            f'{source}: {len(outside)} of {len(files)} names lead out of the folder: '
+            f'{first_three([str(files[i]) for i in outside])}; move the files into '
+            f'{roots[0]}, and write names relative to it',
+            *(
+                Defect(
+                    OUTSIDE,
+                    str(source),
+                    places[i] if places else '',
+                    f'{files[i]} is not in {roots[0]}',
+                )
+                for i in outside
+            ),
+        )
+    if found.thorough:
+        _note_links(files, roots, found)
+    return inside
+
+
+def _note_links(files: Sequence[Path], roots: Sequence[Path], found: Strict) -> None:
+    real = tuple(os.path.join(os.path.realpath(root), '') for root in roots)
+    for file in files:
+        if os.path.islink(file):
+            target = os.path.realpath(file)
+            if not target.startswith(real):
+                found.note(OUTSIDE, file, '', f'is a link to {target}')
+
+
+def read_sizes(
+    files: Sequence[Path], source: Path, found: Strict = STRICT
+) -> list[tuple[int, int] | None]:
     """Read (width, height) of each image from its header, as a detector sees it.
 
     A picture that its EXIF tag turns by 90 degrees is loaded turned by OpenCV, so
-    its width and height are swapped here too.
+    its width and height are swapped here too. The end of the file is looked at as well,
+    for a file that was cut off still has its header.
 
     Args:
-        files: Image files, which must exist.
+        files: Image files; those that do not exist get None.
         source: The annotation file or folder that names them, for the message.
+        found: Is told those that cannot be read; they get None.
 
     Raises:
-        UserError: Some cannot be read; gives the count and the first three.
+        UserError: From `found`; gives the count and the first three.
     """
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
-        sizes = list(pool.map(_read_size, files))
+    sizes = in_threads(partial(_read_size, decode=found.decode), files)
     broken = [
-        f'{file} ({size})'
+        (file, size)
         for file, size in zip(files, sizes, strict=True)
         if isinstance(size, str)
     ]
     if broken:
-        raise UserError(
+        found.refuse(
             f'{source}: {len(broken)} of {len(files)} images cannot be read: '
-            f'{first_three(broken)}; replace them, or take them out of the annotations'
+            f'{first_three([f"{file} ({reason})" for file, reason in broken])}; replace '
+            'them, or take them out of the annotations',
+            *(
+                Defect('unreadable image', str(file), '', reason)
+                for file, reason in broken
+            ),
         )
-    return sizes
+    return [None if isinstance(size, str) else size for size in sizes]
 
 
-def _read_size(file: Path) -> tuple[int, int] | str:
-    """(width, height), or the reason why there is none."""
-    if file.stat().st_size == 0:
-        return 'empty file'
+def in_threads(function: Callable, files: Sequence[Path]) -> list:
+    """What the function gives for each file; many files are read at the same time."""
+    if len(files) < FEW:
+        return [function(file) for file in files]
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        return list(pool.map(function, files))
+
+
+def _read_size(file: Path, decode: bool) -> tuple[int, int] | str | None:
+    """(width, height); the reason why there is none; None for a missing file."""
     try:
+        if not os.path.isfile(file):
+            return None
+        if os.path.getsize(file) == 0:
+            return 'empty file'
         with Image.open(file) as image:
-            turned = image.getexif().get(EXIF_ORIENTATION, 1) >= 5
+            # asked for the tags of a PNG without any, PIL decodes all of it
+            has_tags = image.format != 'PNG' or 'exif' in image.info
+            turned = has_tags and image.getexif().get(EXIF_ORIENTATION, 1) >= 5
             width, height = image.size
+            if decode or not _has_end(file, image.format):
+                image.load()
     except UnidentifiedImageError:
         return 'no image format that PIL knows'
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return str(error)
+    # damaged files make PIL raise nearly anything
+    except Exception as error:
+        return str(error) or type(error).__name__
     return (height, width) if turned else (width, height)
+
+
+def _has_end(file: Path, form: str) -> bool:
+    """True when the end of a JPEG or PNG file is where it should be.
+
+    Neither marker can occur within the compressed pixels, and some programs write
+    more after it.
+    """
+    marker = END_MARKERS.get(form)
+    if marker is None:
+        return False
+    with open(file, 'rb') as stream:
+        stream.seek(max(0, os.path.getsize(file) - TAIL_BYTES))
+        return marker in stream.read()
 
 
 def first_three(names: Sequence[str]) -> str:
     """The first three names, and dots when there are more."""
-    return ', '.join(names[:3]) + (', ...' if len(names) > 3 else '')
+    return escape(', '.join(names[:3])) + (', ...' if len(names) > 3 else '')
 
 
-def read_json(file: Path) -> object:
-    """Read a json file.
+def read_json(file: Path, found: Strict = STRICT) -> object:
+    """Read a json file; None for one that cannot be read.
 
     Raises:
-        UserError: The file cannot be read, or is no json.
+        UserError: From `found`: the file cannot be read, is larger than 2 GiB, or is no
+            json.
     """
     try:
-        return json.loads(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f'{file}: cannot be read as json ({error}); expected a complete COCO '
-            'annotation file, copy or export it again'
-        ) from error
+        size = file.stat().st_size
+        if size > MAX_JSON_BYTES:
+            raise ValueError(
+                f'{size / 2**30:.1f} GiB, which would fill the memory; at most '
+                f'{MAX_JSON_BYTES / 2**30:.0f} GiB are read, divide the file'
+            )
+        return parse_json(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        reason = f'cannot be read as json ({error})'
+        found.refuse(
+            f'{file}: {reason}; expected a complete COCO annotation file, copy or export '
+            'it again',
+            Defect(UNREADABLE, str(file), '', reason),
+        )
+        return None
+
+
+def parse_json(data: bytes) -> object:
+    """Content of a json text; NaN and Infinity are accepted, as Python's json does.
+
+    Raises:
+        ValueError: It is no json.
+        RecursionError: It is nested without end.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except msgspec.DecodeError:
+        return json.loads(data)
 
 
 def write_json(file: Path, content: dict) -> None:
@@ -130,3 +273,68 @@ def write_json(file: Path, content: dict) -> None:
         os.replace(unfinished, file)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def link_or_copy(file: Path, new: Path) -> None:
+    """Hard link, so that an image is stored once; a copy where links fail.
+
+    Of a symbolic link, the file that it leads to. Folders are made.
+    """
+    new.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(os.path.realpath(file), new)
+    except OSError:
+        shutil.copyfile(file, new)
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """A name that is not taken yet, and is taken then.
+
+    Args:
+        name: Path below a folder; of one that leads out of it, the last part is used.
+        taken: Names in use; the new one is added.
+    """
+    path = PurePosixPath(name)
+    if path.is_absolute() or '..' in path.parts:
+        path = PurePosixPath(path.name)
+    new, number = str(path), 1
+    while new in taken:
+        number += 1
+        new = str(path.with_name(f'{path.stem}_{number}{path.suffix}'))
+    taken.add(new)
+    return new
+
+
+def require_apart(folder: Path, original: Path) -> None:
+    """Check that a copy is not written into the original.
+
+    Raises:
+        UserError: `folder` is `original`, or lies in it.
+    """
+    if folder.resolve().is_relative_to(original.resolve()):
+        raise UserError(f'{folder}: lies in {original}, which is not to be changed')
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into that gets its name when all is written.
+
+    Args:
+        folder: Its name; nothing or an empty folder may be there.
+
+    Raises:
+        UserError: Something is there already, or the folder cannot be written.
+    """
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f'{folder}: exists; nothing is overwritten, name a new folder')
+    unfinished = folder.with_name(f'.{folder.name}-{uuid.uuid4().hex[:12]}')
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        if folder.is_dir():
+            folder.rmdir()
+        unfinished.rename(folder)
+    except OSError as error:
+        raise UserError(f'{folder}: cannot be written ({error})') from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from mmeff.datasets.coco import read_coco
 from mmeff.datasets.files import write_json
+from mmeff.datasets.findings import STRICT, Strict
 from mmeff.datasets.mend import (
     has_mask,
     is_degenerate,
@@ -94,7 +95,7 @@ def read_folder(
         UserError: The folder, its annotations or its images are not usable.
     """
     root = Path(os.path.abspath(Path(root).expanduser()))
-    raw = _read_raw(root)
+    raw = read_raw(root)
     _complete_splits(raw, root)
     for split in raw.splits.values():
         raw.notes.extend(mend_annotations(split))
@@ -119,15 +120,27 @@ def read_folder(
 # ------------------------------------------------------------------------- the splits
 
 
-def _read_raw(root: Path) -> RawData:
-    """Try the layouts one after the other."""
+def read_raw(root: str | Path, found: Strict = STRICT) -> RawData:
+    """Read a folder in the first layout that fits.
+
+    Args:
+        root: Folder of the data set.
+        found: Is told each defect.
+
+    Raises:
+        UserError: There is no such folder, or nothing in it is known; and from `found`.
+    """
+    root = Path(os.path.abspath(Path(root).expanduser()))
     if not root.is_dir():
-        found = 'is a file' if root.exists() else 'does not exist'
-        raise UserError(f'{root}: {found}; expected a folder with {EXPECTED}')
-    for read in (read_coco, read_voc, read_yolo):
-        raw = read(root)
-        if raw is not None and raw.splits:
-            return raw
+        what = 'is a file' if root.exists() else 'does not exist'
+        raise UserError(f'{root}: {what}; expected a folder with {EXPECTED}')
+    try:
+        for read in (read_coco, read_voc, read_yolo):
+            raw = read(root, found)
+            if raw is not None and raw.splits:
+                return raw
+    except OSError as error:
+        raise UserError(f'{root}: cannot be read ({error})') from error
     raise UserError(
         f'{root}: no annotations found; looked for {EXPECTED}; the folder holds '
         f'{_listing(root)}'
@@ -165,7 +178,9 @@ def _hold_out(split: RawSplit) -> tuple[RawSplit, RawSplit]:
     """Divide a split, the same way whenever the file names are the same."""
     images = sorted(
         split.coco['images'],
-        key=lambda image: hashlib.sha1(image['file_name'].encode()).digest(),
+        key=lambda image: hashlib.sha1(
+            image['file_name'].encode(errors='surrogatepass')
+        ).digest(),
     )
     if len(images) < 2:
         raise UserError(

@@ -4,9 +4,8 @@ Each function changes the dictionary in place and says what it did; a file on di
 never touched.
 """
 
-import math
-
 from mmeff.datasets.raw import RawSplit
+from mmeff.datasets.rules import is_number
 
 
 def unify_classes(splits: list[RawSplit]) -> tuple[list[str], list[str]]:
@@ -30,13 +29,13 @@ def unify_classes(splits: list[RawSplit]) -> tuple[list[str], list[str]]:
     kept = [
         c
         for c in categories
-        if (c['id'], str(c['name'])) in used or not _is_parent(c, categories)
+        if (c['id'], str(c['name'])) in used or not is_parent(c, categories)
     ]
     classes = list(dict.fromkeys(str(c['name']) for c in kept))
     notes = []
     for split in splits:
         if [c['name'] for c in split.coco['categories']] != classes:
-            _renumber(split, classes)
+            renumber(split, classes)
             notes.append(f'{split.source}: classes renumbered, the same in all splits')
     return classes, notes
 
@@ -45,7 +44,7 @@ def _names(coco: dict) -> dict:
     return {category['id']: str(category['name']) for category in coco['categories']}
 
 
-def _is_parent(category: dict, categories: list[dict]) -> bool:
+def is_parent(category: dict, categories: list[dict]) -> bool:
     """True when another category names this one as its supercategory."""
     return any(
         other.get('supercategory') == category['name'] and other['id'] != category['id']
@@ -53,7 +52,8 @@ def _is_parent(category: dict, categories: list[dict]) -> bool:
     )
 
 
-def _renumber(split: RawSplit, classes: list[str]) -> None:
+def renumber(split: RawSplit, classes: list[str]) -> None:
+    """Give a split these categories, numbered from 1; each annotation must have one."""
     numbers = {name: number for number, name in enumerate(classes, 1)}
     names = _names(split.coco)
     for annotation in split.coco['annotations']:
@@ -93,7 +93,7 @@ def _drop_unusable(coco: dict) -> list[str]:
     """Drop boxes that are no numbers, or belong to no image or class of the file."""
     images = {image['id'] for image in coco['images']}
     categories = {category['id'] for category in coco['categories']}
-    readable = [a for a in coco['annotations'] if _is_readable(a['bbox'])]
+    readable = [a for a in coco['annotations'] if is_readable(a['bbox'])]
     placed = [
         a
         for a in readable
@@ -110,12 +110,9 @@ def _drop_unusable(coco: dict) -> list[str]:
     return changes
 
 
-def _is_readable(box: object) -> bool:
-    return (
-        isinstance(box, list)
-        and len(box) == 4
-        and all(isinstance(v, int | float) and math.isfinite(v) for v in box)
-    )
+def is_readable(box: object) -> bool:
+    """True for a list of four finite numbers."""
+    return isinstance(box, list) and len(box) == 4 and all(map(is_number, box))
 
 
 def is_degenerate(annotation: dict) -> bool:

@@ -11,21 +11,31 @@ SPLIT_FOLDERS = {'train': ('train',), 'val': ('val', 'valid'), 'test': ('test',)
 
 @dataclass(frozen=True)
 class Instance:
-    """One object; box (x1, y1, x2, y2) and polygon (x, y, x, y, ...) in pixels."""
+    """One object; box (x1, y1, x2, y2) and polygon (x, y, x, y, ...) in pixels.
+
+    `place` tells where its file has it: 'object 3', 'line 4'.
+    """
 
     label: str
     box: tuple[float, float, float, float]
     polygon: tuple[float, ...] | None = None
     ignored: bool = False
+    place: str = ''
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image file, its size (width, height) in pixels, and its objects."""
+    """An image file, its size (width, height) in pixels, and its objects.
+
+    `source` is the annotation file. A picture that is not `usable` (its image or its
+    annotations cannot be read) has a size of its annotations, or (1, 1).
+    """
 
     file: Path
     size: tuple[int, int]
     instances: Sequence[Instance]
+    source: Path
+    usable: bool = True
 
 
 @dataclass
@@ -37,12 +47,17 @@ class RawSplit:
         image_root: Folder to which `file_name` of the images is relative.
         source: Annotation file or folder, to be named in messages.
         ann_file: File that holds exactly `coco`; None when it is still to be written.
+        pictures: Where `coco` was made from, if not from a COCO file.
+        unusable: Ids of the images that are missing, cannot be read or have another
+            size than annotated. Empty but for a check that goes on after a defect.
     """
 
     coco: dict
     image_root: Path
     source: Path
     ann_file: Path | None = None
+    pictures: Sequence[Picture] = ()
+    unusable: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -78,7 +93,10 @@ class RawData:
         dropped = total - len(coco['annotations'])
         if dropped:
             self.notes.append(f'{name}: boxes without area left out: {dropped}')
-        self.splits[name] = RawSplit(coco, image_root, source)
+        unusable = {i for i, picture in enumerate(pictures, 1) if not picture.usable}
+        self.splits[name] = RawSplit(
+            coco, image_root, source, pictures=pictures, unusable=unusable
+        )
 
 
 def to_coco(pictures: Sequence[Picture], classes: Sequence[str]) -> tuple[dict, Path]:
@@ -108,9 +126,11 @@ def _has_area(instance: Instance) -> bool:
 
 def _geometry(instance: Instance) -> dict:
     x1, y1, x2, y2 = instance.box
+    # YOLO coordinates are rounded to 0.001 px, of which a difference may miss a bit
+    width, height = round(x2 - x1, 3), round(y2 - y1, 3)
     geometry = {
-        'bbox': [x1, y1, x2 - x1, y2 - y1],
-        'area': (x2 - x1) * (y2 - y1),
+        'bbox': [x1, y1, width, height],
+        'area': width * height,
         'iscrowd': int(instance.ignored),
     }
     if instance.polygon is not None:

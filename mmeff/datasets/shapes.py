@@ -16,7 +16,6 @@ The folder holds the same images as real COCO and as real VOC files::
 """
 
 import json
-import os
 import shutil
 import uuid
 import xml.etree.ElementTree as ET
@@ -25,7 +24,7 @@ from pathlib import Path
 import cv2
 
 from mmeff.datasets.drawing import CLASSES, Shape, draw_image
-from mmeff.datasets.files import write_json
+from mmeff.datasets.files import link_or_copy, write_json
 from mmeff.errors import UserError
 
 STAMP = 'shapes.json'
@@ -129,7 +128,7 @@ def _write_split(root: Path, split: str, stamp: dict) -> None:
         stem = f'{split}_{index:06d}'
         file = root / split / f'{stem}.jpg'
         cv2.imwrite(str(file), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
-        _link(file, voc / 'JPEGImages' / file.name)
+        link_or_copy(file, voc / 'JPEGImages' / file.name)
         _write_voc(voc / 'Annotations' / f'{stem}.xml', (height, width), shapes)
         image = {'id': index + 1, 'file_name': file.name}
         images.append(image | {'height': height, 'width': width})
@@ -178,11 +177,3 @@ def _write_voc(file: Path, image_size: tuple[int, int], shapes: list[Shape]) -> 
             ET.SubElement(box, key).text = str(value + 1)
     ET.indent(root)
     ET.ElementTree(root).write(file, encoding='unicode')
-
-
-def _link(file: Path, link: Path) -> None:
-    """Hard link, so that the images are stored once; a copy where links fail."""
-    try:
-        os.link(file, link)
-    except OSError:
-        shutil.copyfile(file, link)

@@ -9,22 +9,28 @@ that no entity is ever expanded.
 """
 
 import math
+import os
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmeff.datasets.coco_entries import STRUCTURE
 from mmeff.datasets.files import (
+    UNREADABLE,
     WRONG_SIZE,
     first_three,
     index_images,
     read_sizes,
     require_files,
+    require_inside,
 )
+from mmeff.datasets.findings import STRICT, Defect, Strict, escape
 from mmeff.datasets.raw import SPLIT_FOLDERS, SPLITS, Instance, Picture, RawData
-from mmeff.errors import UserError
+from mmeff.datasets.rules import MAX_INT, number_in
 
 XML_FOLDERS = ('Annotations', 'annotations', 'xmls', 'labels', '.')
 IMAGE_FOLDERS = ('JPEGImages', 'images', 'Images', '.')
+MAX_XML_BYTES = 64 * 2**20  # a picture with 200,000 objects
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class _Entry:
     image: Path
 
 
-def read_voc(root: Path) -> RawData | None:
+def read_voc(root: Path, found: Strict = STRICT) -> RawData | None:
     """Read a folder in VOC layout; None when it has no VOC annotation.
 
     Boxes are read as mmdet's XMLDataset does: whole numbers, 1 taken off each of
@@ -43,22 +49,37 @@ def read_voc(root: Path) -> RawData | None:
     metrics leave out of account.
 
     Raises:
-        UserError: An annotation file, a list or an image is missing or unreadable.
+        UserError: From `found`: an annotation file, a list or an image is missing,
+            unreadable or outside of the folder.
     """
     raw = RawData('VOC', {})
-    entries, source = _find(root, raw)
+    entries, source = _find(root, raw, found)
     if not entries:
         return None
-    read = {name: [_read_xml(e.xml) for e in split] for name, split in entries.items()}
-    classes = sorted({o.label for split in read.values() for a in split for o in a[1]})
+    read = {}
+    for name, split in entries.items():
+        require_inside([entry.xml for entry in split], [root], source, found)
+        read[name] = [_read_xml(entry.xml, found) for entry in split]
+    classes = sorted(
+        {o.label for split in read.values() for xml in split for o in xml[1]}
+    )
     for name, split in entries.items():
         images = [entry.image for entry in split]
-        require_files(images, source)
-        sizes = read_sizes(images, source)
-        _check_sizes(split, [size for size, _ in read[name]], sizes)
+        require_inside(images, [root], source, found)
+        require_files(images, source, found)
+        sizes = read_sizes(images, source, found)
+        wrong = _check_sizes(split, [said for said, _ in read[name]], sizes, found)
         pictures = [
-            Picture(image, size, objects)
-            for image, size, (_, objects) in zip(images, sizes, read[name], strict=True)
+            Picture(
+                entry.image,
+                size or (1, 1),
+                objects,
+                entry.xml,
+                usable=size is not None and said is not None and entry not in wrong,
+            )
+            for entry, size, (said, objects) in zip(
+                split, sizes, read[name], strict=True
+            )
         ]
         raw.add_split(name, pictures, classes, source)
     return raw
@@ -67,22 +88,24 @@ def read_voc(root: Path) -> RawData | None:
 # ----------------------------------------------------------------------- the layouts
 
 
-def _find(root: Path, raw: RawData) -> tuple[dict[str, list[_Entry]], Path]:
+def _find(
+    root: Path, raw: RawData, found: Strict
+) -> tuple[dict[str, list[_Entry]], Path]:
     """Entries of each split, and the folder they were found in."""
     for base in (root, root / 'VOCdevkit'):
         if (base / 'Annotations').is_dir():
-            return _one_year(base, raw), base
+            return _one_year(base, raw, found), base
         years = sorted(base.glob('VOC[0-9]*/Annotations')) if base.is_dir() else []
         if len(years) == 1:
-            return _one_year(years[0].parent, raw), years[0].parent
+            return _one_year(years[0].parent, raw, found), years[0].parent
         if years:
-            return _several_years([year.parent for year in years], raw), base
+            return _several_years([year.parent for year in years], raw, found), base
     entries = {}
     for name, folders in SPLIT_FOLDERS.items():
         for folder in folders:
-            found = _all_entries(root / folder)
-            if found:
-                entries[name] = found
+            listed = _all_entries(root / folder)
+            if listed:
+                entries[name] = listed
     if not entries:
         everything = _all_entries(root)
         entries = {'train': everything} if everything else {}
@@ -90,14 +113,14 @@ def _find(root: Path, raw: RawData) -> tuple[dict[str, list[_Entry]], Path]:
     return entries, root
 
 
-def _one_year(base: Path, raw: RawData) -> dict[str, list[_Entry]]:
+def _one_year(base: Path, raw: RawData, found: Strict) -> dict[str, list[_Entry]]:
     """One VOC folder: the lists that it has, else all its annotations as train."""
     raw.layout = base.name if base.name.startswith('VOC') else 'VOC'
     raw.voc_eval_mode = '11points' if base.name == 'VOC2007' else 'area'
-    lists = {name: _listed(base, name) for name in SPLITS}
+    lists = {name: _listed(base, name, found) for name in SPLITS}
     if not lists['train']:
-        lists['train'] = _listed(base, 'trainval')
-    entries = {name: found for name, found in lists.items() if found}
+        lists['train'] = _listed(base, 'trainval', found)
+    entries = {name: listed for name, listed in lists.items() if listed}
     if entries:
         return entries
     raw.notes.append(f'{base / "ImageSets" / "Main"}: no lists of the splits')
@@ -105,13 +128,16 @@ def _one_year(base: Path, raw: RawData) -> dict[str, list[_Entry]]:
     return {'train': everything} if everything else {}
 
 
-def _several_years(bases: list[Path], raw: RawData) -> dict[str, list[_Entry]]:
+def _several_years(
+    bases: list[Path], raw: RawData, found: Strict
+) -> dict[str, list[_Entry]]:
     """The 07+12 protocol: trainval of all years, tested on the test list of 2007."""
     raw.layout = '+'.join(base.name for base in bases)
-    trainval = [p for base in bases for p in _listed(base, 'trainval')]
-    test = [p for base in bases for p in _listed(base, 'test')]
+    trainval = [p for base in bases for p in _listed(base, 'trainval', found)]
+    tests = {base.name: _listed(base, 'test', found) for base in bases}
+    test = [entry for entries in tests.values() for entry in entries]
     if trainval and test:
-        tested = [base.name for base in bases if _listed(base, 'test')]
+        tested = [name for name, entries in tests.items() if entries]
         raw.voc_eval_mode = '11points' if tested == ['VOC2007'] else 'area'
         raw.notes.append(
             f'train is trainval of {raw.layout}; val and test are test of '
@@ -119,11 +145,15 @@ def _several_years(bases: list[Path], raw: RawData) -> dict[str, list[_Entry]]:
         )
         return {'train': trainval, 'val': test}
     raw.voc_eval_mode = 'area'
-    lists = {name: [p for b in bases for p in _listed(b, name)] for name in SPLITS}
-    return {name: found for name, found in lists.items() if found}
+    lists = {
+        name: [entry for base in bases for entry in _listed(base, name, found)]
+        for name in ('train', 'val')
+    }
+    lists['test'] = test
+    return {name: entries for name, entries in lists.items() if entries}
 
 
-def _listed(base: Path, name: str) -> list[_Entry]:
+def _listed(base: Path, name: str, found: Strict) -> list[_Entry]:
     """Entries named in ImageSets/Main/<name>.txt; empty when there is no such list."""
     file = base / 'ImageSets' / 'Main' / f'{name}.txt'
     if not file.is_file():
@@ -131,15 +161,20 @@ def _listed(base: Path, name: str) -> list[_Entry]:
     lines = file.read_text(encoding='utf-8', errors='replace').splitlines()
     stems = [line.split()[0] for line in lines if line.strip()]
     xmls = [base / 'Annotations' / f'{stem}.xml' for stem in stems]
-    missing = [str(xml) for xml in xmls if not xml.is_file()]
-    if missing and len(missing) == len(xmls) and name == 'test':
+    there = [xml for xml in xmls if os.path.isfile(xml)]
+    if not there and name == 'test':
         return []  # the VOC2012 test annotations were never published
-    if missing:
-        raise UserError(
+    if len(there) < len(xmls):
+        missing = [str(xml) for xml in xmls if not os.path.isfile(xml)]
+        found.refuse(
             f'{file}: {len(missing)} of {len(xmls)} annotations are missing: '
-            f'{first_three(missing)}; copy them there, or shorten the list'
+            f'{first_three(missing)}; copy them there, or shorten the list',
+            *(
+                Defect('missing annotations', str(file), '', f'{xml} does not exist')
+                for xml in missing
+            ),
         )
-    return _pair(base, xmls)
+    return _pair(base, there) if there else []
 
 
 def _all_entries(base: Path) -> list[_Entry]:
@@ -170,60 +205,85 @@ class _PlainBuilder(ET.TreeBuilder):
 
 
 def _parse(file: Path) -> ET.Element:
+    """The root element.
+
+    Raises:
+        ValueError: The file is no plain XML, or none of the VOC format.
+    """
+    if file.stat().st_size > MAX_XML_BYTES:
+        raise ValueError(f'cannot be read: more than {MAX_XML_BYTES >> 20} MiB')
     try:
-        tree = ET.parse(file, ET.XMLParser(target=_PlainBuilder()))
-    except (OSError, ET.ParseError, ValueError) as error:
-        raise UserError(
-            f'{file}: cannot be read as VOC annotation ({error}); expected plain XML '
-            'with <annotation><object>...'
-        ) from error
-    if tree.getroot().tag != 'annotation':
-        raise UserError(
-            f'{file}: the root element is <{tree.getroot().tag}>, expected '
-            '<annotation> of the VOC format; convert it, or move it away'
+        root = ET.parse(file, ET.XMLParser(target=_PlainBuilder())).getroot()
+    except (OSError, ET.ParseError, ValueError, LookupError) as error:
+        raise ValueError(f'cannot be read as VOC annotation ({error})') from error
+    if root.tag != 'annotation':
+        raise ValueError(f'the root element is <{root.tag}>')
+    return root
+
+
+def _read_xml(file: Path, found: Strict) -> tuple[tuple | None, list[Instance]]:
+    """Image size (width, height) and all objects; numbers that are none are NaN.
+
+    The size is None when the file cannot be read.
+    """
+    try:
+        root = _parse(file)
+    except ValueError as error:
+        found.refuse(
+            f'{file}: {escape(str(error))}; expected plain XML with '
+            '<annotation><object>... of the VOC format',
+            Defect(UNREADABLE, str(file), '', str(error)),
         )
-    return tree.getroot()
-
-
-def _read_xml(file: Path) -> tuple[tuple, list[Instance]]:
-    """Image size (width, height) and all objects; numbers that are none are NaN."""
-    root = _parse(file)
+        return None, []
     size = tuple(_whole_number(root.findtext(f'size/{s}')) for s in ('width', 'height'))
     objects = []
-    for item in root.findall('object'):
+    for number, item in enumerate(root.findall('object'), 1):
+        place = f'object {number}'
         name = (item.findtext('name') or '').strip()
         box = item.find('bndbox')
         if not name or box is None:
-            raise UserError(
-                f'{file}: an <object> without <name> or <bndbox>; each object needs '
-                'both, mend the file or delete the object'
+            reason = 'an <object> without <name> or <bndbox>'
+            found.refuse(
+                f'{file}: {reason}; each object needs both, mend the file or delete the '
+                'object',
+                Defect(STRUCTURE, str(file), place, reason),
             )
+            continue
         corners = tuple(
             _whole_number(box.findtext(key)) - 1
             for key in ('xmin', 'ymin', 'xmax', 'ymax')
         )
         ignored = (item.findtext('difficult') or '0').strip() == '1'
-        objects.append(Instance(name, corners, ignored=ignored))
+        objects.append(Instance(name, corners, ignored=ignored, place=place))
     return size, objects
 
 
 def _whole_number(text: str | None) -> float:
-    try:
-        number = float(text or 'nan')
-    except ValueError:
-        return math.nan
-    return int(number) if math.isfinite(number) else math.nan
+    """A number of an XML file, towards zero; NaN for what is none."""
+    number = number_in(text or '')
+    return math.nan if number is None or abs(number) >= MAX_INT else int(number)
 
 
-def _check_sizes(entries: list[_Entry], said: list[tuple], sizes: list) -> None:
-    """The size an XML file gives must be that of the image (0 means unknown)."""
-    wrong = [
-        f'{entry.xml} (says {claim[0]}x{claim[1]}, image {size[0]}x{size[1]})'
+def _check_sizes(
+    entries: list[_Entry], said: list, sizes: list, found: Strict
+) -> set[_Entry]:
+    """The size an XML file gives must be that of the image (0 means unknown).
+
+    Returns:
+        The entries where it is not.
+    """
+    wrong = {
+        entry: f'{entry.xml} (says {claim[0]}x{claim[1]}, image {size[0]}x{size[1]})'
         for entry, claim, size in zip(entries, said, sizes, strict=True)
-        if min(claim) > 0 and claim != size
-    ]
+        if size is not None and claim and min(claim) > 0 and claim != size
+    }
     if wrong:
-        raise UserError(
+        found.refuse(
             f'{len(wrong)} of {len(entries)} annotations {WRONG_SIZE}: '
-            f'{first_three(wrong)}'
+            f'{first_three(list(wrong.values()))}',
+            *(
+                Defect('wrong size', str(entry.xml), 'size', reason)
+                for entry, reason in wrong.items()
+            ),
         )
+    return set(wrong)

@@ -14,41 +14,50 @@ from pathlib import Path
 import yaml
 
 from mmeff.datasets.files import (
+    OUTSIDE,
+    UNREADABLE,
     first_three,
     index_images,
     is_image,
     read_sizes,
     require_files,
+    require_inside,
 )
+from mmeff.datasets.findings import STRICT, Defect, Strict, escape
 from mmeff.datasets.raw import SPLIT_FOLDERS, SPLITS, Instance, Picture, RawData
+from mmeff.datasets.rules import brief
 from mmeff.errors import UserError
 
 NAME_FILES = ('classes.txt', 'labels/classes.txt', 'obj.names')
 # Coordinates this far outside of the image are rounding; more is another format.
 TOLERANCE = 0.01
+MAX_YAML_BYTES = 2**20
+BAD_LINE = 'bad line'
 
 
-def read_yolo(root: Path) -> RawData | None:
+def read_yolo(root: Path, found: Strict = STRICT) -> RawData | None:
     """Read a folder in YOLO layout; None when it has no YOLO annotation.
 
     Objects without area are left out and counted. An image without text file is a
     picture of background.
 
     Raises:
-        UserError: A file is missing or unreadable, a line is in another format, a
-            class has no name, or a split has no text file at all.
+        UserError: There are no class names; and from `found`: a file is missing,
+            unreadable or outside of the folder, a line is in another format, a class has
+            no name, or a split has no text file at all.
     """
     raw = RawData('YOLO', {})
-    file = _find_yaml(root)
+    file, content = _find_yaml(root, found)
     if file is not None:
-        source, (names, images) = file, _from_yaml(file, raw)
+        source, names = file, _names(file, content['names'])
+        images = _from_yaml(root, file, content, raw, found)
     else:
         images = _from_folders(root)
         if not images:
             return None
         source, names = _find_names(root)
     for split, files in images.items():
-        pictures = _read_split(split, files, names, source)
+        pictures = _read_split(split, files, names, source, found)
         raw.add_split(split, pictures, names, source)
     return raw
 
@@ -56,80 +65,137 @@ def read_yolo(root: Path) -> RawData | None:
 # -------------------------------------------------------------------------- the places
 
 
-def _find_yaml(root: Path) -> Path | None:
-    """The yaml file that names classes and a split."""
+def _find_yaml(root: Path, found: Strict) -> tuple[Path | None, dict]:
+    """The yaml file that names classes and a split, and its content."""
     files = sorted([*root.glob('[!.]*.yaml'), *root.glob('[!.]*.yml')])
     for file in sorted(files, key=lambda file: file.stem not in ('data', 'dataset')):
-        content = _read_yaml(file)
+        content = _read_yaml(file, found)
         if (
             isinstance(content, dict)
             and 'names' in content
             and set(content) & {*SPLITS}
         ):
-            return file
-    return None
+            return file, content
+    return None, {}
 
 
-def _read_yaml(file: Path) -> object:
+class _PlainLoader(yaml.SafeLoader):
+    """Refuses aliases, with which a small file can stand for an endless one."""
+
+    def compose_node(self, parent, index):
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError('an alias (*name), which is not accepted')
+        return super().compose_node(parent, index)
+
+
+def _read_yaml(file: Path, found: Strict) -> object:
     try:
-        return yaml.safe_load(file.read_text(encoding='utf-8'))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(
-            f'{file}: cannot be read as yaml ({error}); expected names, train, val'
-        ) from error
+        if file.stat().st_size > MAX_YAML_BYTES:
+            raise ValueError('more than 1 MiB')
+        return yaml.load(file.read_text(encoding='utf-8'), _PlainLoader)
+    # wrong tags and endless nesting make yaml raise more than its own errors
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        yaml.YAMLError,
+    ) as error:
+        reason = f'cannot be read as yaml ({error})'
+        found.refuse(
+            f'{file}: {escape(reason)}; expected names, train, val',
+            Defect(UNREADABLE, str(file), '', reason),
+        )
+        return None
 
 
-def _from_yaml(file: Path, raw: RawData) -> tuple[list[str], dict[str, list[Path]]]:
-    """Class names, and the images of each split."""
-    content = _read_yaml(file)
-    names = content['names']
+def _names(file: Path, names: object) -> list[str]:
+    """Class names of a yaml file: a list, or a dictionary by number."""
     if isinstance(names, dict):
-        if sorted(names) != list(range(len(names))):
+        if set(names) != set(range(len(names))):
             raise UserError(
-                f'{file}: the keys of names are {sorted(names)}; expected 0, 1, 2, ...'
+                f'{file}: the keys of names are {escape(str(list(names)[:20]))}; expected '
+                '0, 1, 2, ...'
             )
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
-        raise UserError(f'{file}: names is {names!r}; expected a list of class names')
+        raise UserError(
+            f'{file}: names is {brief(names)}; expected a list of class names'
+        )
+    for name in names:
+        if not isinstance(name, str | int | float) or not str(name).strip():
+            raise UserError(f'{file}: a name is {brief(name)}; expected text')
+    return [str(name) for name in names]
+
+
+def _from_yaml(
+    root: Path, file: Path, content: dict, raw: RawData, found: Strict
+) -> dict[str, list[Path]]:
+    """The images of each split."""
     images = {}
     for split in SPLITS:
         entries = content.get(split)
         entries = entries if isinstance(entries, list) else [entries]
-        found = [_resolve(file, content, str(entry)) for entry in entries if entry]
-        if split != 'train' and None in found:
+        entries = [entry for entry in entries if entry]
+        if not entries:
+            continue
+        if not all(isinstance(entry, str) for entry in entries):
+            raise UserError(
+                f'{file}: {split} is {brief(entries)}; expected the name of a folder or '
+                'of a list of images'
+            )
+        places = [_resolve(file, content, entry) for entry in entries]
+        if split != 'train' and None in places:
             raw.notes.append(f'{file}: {split} ({entries}) does not exist, left out')
-        elif None in found:
+        elif None in places:
             raise UserError(
                 f'{file}: train ({entries}) does not exist; expected folders of '
                 f'images or lists of them, relative to {file.parent}'
             )
-        elif found:
-            images[split] = [i for place in found for i in _images_at(place, file)]
-    return [str(name) for name in names], images
+        else:
+            images[split] = [
+                image
+                for place in places
+                for image in _images_at(root, place, file, found)
+            ]
+    return {split: files for split, files in images.items() if files}
 
 
 def _resolve(file: Path, content: dict, entry: str) -> Path | None:
     """Where an entry of the yaml file is; exporters disagree on what it relates to."""
-    base = file.parent / str(content.get('path') or '')
+    path = content.get('path')
+    base = file.parent / path if isinstance(path, str) else file.parent
     # Roboflow writes ../train/images for the train/images beside the yaml file.
     inside = Path(*(part for part in Path(entry).parts if part != '..'))
     for name in (inside, entry):
         for place in (base / name, file.parent / name):
-            if place.exists():
+            if os.path.isdir(place) or os.path.isfile(place):
                 return Path(os.path.abspath(place))
     return None
 
 
-def _images_at(place: Path, source: Path) -> list[Path]:
+def _images_at(root: Path, place: Path, source: Path, found: Strict) -> list[Path]:
     """Images below a folder, or those that a text file lists."""
     if place.is_dir():
-        found = sorted(filter(is_image, place.rglob('*')))
+        if place in root.parents:
+            reason = f'{place} contains the data folder'
+            found.refuse(
+                f'{source}: {reason}; expected a folder in it',
+                Defect(OUTSIDE, str(source), '', reason),
+            )
+            return []
+        images = sorted(filter(is_image, place.rglob('*')))
     else:
         lines = place.read_text(encoding='utf-8', errors='replace').splitlines()
-        found = [place.parent / line.strip() for line in lines if line.strip()]
-    if not found:
+        names = [line.strip() for line in lines if line.strip()]
+        images = [Path(os.path.normpath(place.parent / name)) for name in names]
+        inside = require_inside(images, [place.parent, root], place, found)
+        images = [image for image, is_in in zip(images, inside, strict=True) if is_in]
+    if not images:
         raise UserError(f'{source}: no image in {place}; expected at least one')
-    return found
+    return images
 
 
 def _from_folders(root: Path) -> dict[str, list[Path]]:
@@ -176,66 +242,106 @@ def _label_file(image: Path) -> Path:
 
 
 def _read_split(
-    split: str, files: list[Path], names: list[str], source: Path
+    split: str, files: list[Path], names: list[str], source: Path, found: Strict
 ) -> list[Picture]:
     """Read all text files of a split."""
-    require_files(files, source)
+    require_files(files, source, found)
     labels = [_label_file(file) for file in files]
-    if not any(label.is_file() for label in labels):
-        raise UserError(
-            f'{source}: none of the {len(files)} {split} images has a text file; '
-            f'looked for {first_three([str(label) for label in labels])}; expected '
-            'them in labels/ beside images/, or beside the images'
+    if not any(os.path.isfile(label) for label in labels):
+        reason = f'none of the {len(files)} {split} images has a text file'
+        found.refuse(
+            f'{source}: {reason}; looked for '
+            f'{first_three([str(label) for label in labels])}; expected them in labels/ '
+            'beside images/, or beside the images',
+            Defect('missing annotations', str(source), split, reason),
         )
+    sizes = read_sizes(files, source, found)
     return [
-        Picture(file, size, _read_labels(label, names, size))
-        for file, label, size in zip(
-            files, labels, read_sizes(files, source), strict=True
+        Picture(
+            file,
+            size or (1, 1),
+            _read_labels(label, names, size or (1, 1), found),
+            label,
+            usable=size is not None,
         )
+        for file, label, size in zip(files, labels, sizes, strict=True)
     ]
 
 
-def _read_labels(file: Path, names: list[str], size: tuple) -> list[Instance]:
+def _read_labels(
+    file: Path, names: list[str], size: tuple, found: Strict
+) -> list[Instance]:
     """Objects of one text file; none when there is no file."""
-    if not file.is_file():
+    if not os.path.isfile(file):
         return []
     lines = file.read_text(encoding='utf-8', errors='replace').splitlines()
-    return [
-        _read_line(f'{file}, line {number}', line, names, size)
-        for number, line in enumerate(lines, 1)
-        if line.strip()
-    ]
+    instances = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        place = f'line {number}'
+        try:
+            label, values = _read_line(line, len(names))
+        except ValueError as error:
+            found.refuse(
+                f'{file}, {place}: {error}',
+                Defect(BAD_LINE, str(file), place, str(error)),
+            )
+            continue
+        if _reaches_out(values):
+            reason = f'the box {escape(line.strip()[:60])} reaches out of the image'
+            found.note('box outside the image', file, place, reason)
+        instances.append(_to_pixels(names[label], values, size, place))
+    return instances
 
 
-def _read_line(where: str, line: str, names: list[str], size: tuple) -> Instance:
-    """One object in pixels, cut off at the border of the image."""
+def _read_line(line: str, num_names: int) -> tuple[int, list[float]]:
+    """Class and coordinates of one object, as parts of the image size.
+
+    Raises:
+        ValueError: The line is in another format; says what was found and expected.
+    """
     try:
         label, *values = [float(word) for word in line.split()]
     except ValueError:
         values = []
+    shown = escape(line.strip()[:60])
     if len(values) != 4 and (len(values) < 6 or len(values) % 2):
-        raise UserError(
-            f'{where}: "{line.strip()[:60]}"; expected `class cx cy width height` or '
+        raise ValueError(
+            f'"{shown}"; expected `class cx cy width height` or '
             '`class x1 y1 x2 y2 x3 y3 ...`'
         )
-    if not (0 <= label < len(names) and label.is_integer()):
-        raise UserError(
-            f'{where}: class {label:g}, but there are names for 0 to {len(names) - 1} '
-            'only; add the name, or mend the line'
+    if not (0 <= label < num_names and label.is_integer()):
+        raise ValueError(
+            f'class {label:g}, but there are names for 0 to {num_names - 1} only; add the '
+            'name, or mend the line'
         )
-    name = names[int(label)]
-    if any(math.isnan(value) for value in values):
-        return Instance(name, (math.nan,) * 4)
-    if not all(-TOLERANCE <= value <= 1 + TOLERANCE for value in values):
-        raise UserError(
-            f'{where}: "{line.strip()[:60]}"; expected coordinates from 0 to 1, as '
-            'parts of the image width and height'
+    if not all(
+        -TOLERANCE <= value <= 1 + TOLERANCE or math.isnan(value) for value in values
+    ):
+        raise ValueError(
+            f'"{shown}"; expected coordinates from 0 to 1, as parts of the image width '
+            'and height'
         )
-    return _to_pixels(name, values, size)
+    return int(label), values
 
 
-def _to_pixels(name: str, values: list[float], size: tuple[int, int]) -> Instance:
-    """Box (4 values) or polygon, from parts of the image to pixels."""
+def _reaches_out(values: list[float]) -> bool:
+    """True for a box (centre, width, height) over the border by more than rounding."""
+    if len(values) != 4:
+        return False
+    cx, cy, width, height = values
+    least = min(cx - width / 2, cy - height / 2)
+    most = max(cx + width / 2, cy + height / 2)
+    return least < -TOLERANCE or most > 1 + TOLERANCE
+
+
+def _to_pixels(
+    name: str, values: list[float], size: tuple[int, int], place: str
+) -> Instance:
+    """Box (4 values) or polygon in pixels, cut off at the border of the image."""
+    if any(map(math.isnan, values)):
+        return Instance(name, (math.nan,) * 4, place=place)
     is_box = len(values) == 4
     if is_box:
         cx, cy, width, height = values
@@ -244,4 +350,4 @@ def _to_pixels(name: str, values: list[float], size: tuple[int, int]) -> Instanc
     pixels = tuple(round(v * size[i % 2], 3) for i, v in enumerate(inside))
     x, y = pixels[0::2], pixels[1::2]
     box = (min(x), min(y), max(x), max(y))
-    return Instance(name, box, None if is_box else pixels)
+    return Instance(name, box, None if is_box else pixels, place=place)

@@ -27,6 +27,11 @@ MIN_FRAMES_READ = 0.95  # of those announced; some containers only estimate the 
 
 Input = str | Path | np.ndarray
 
+EXPECTED_ARRAY = (
+    'expected (height, width, 3) of uint8 in BGR order, as cv2.imread gives it, or grey '
+    '(height, width), BGRA (height, width, 4), or uint16 of these'
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
@@ -68,14 +73,17 @@ def find_sources(
         ignore: Folder whose images are left out: that of the pictures to be written.
 
     Raises:
-        UserError: An input does not exist, holds no image, or is no BGR array.
+        UserError: An input does not exist, holds no image, or is no image array.
     """
-    if isinstance(inputs, (str, Path, np.ndarray)):
+    if isinstance(inputs, np.ndarray) and inputs.ndim == 4:
+        inputs = list(inputs)
+    elif not isinstance(inputs, Sequence) or isinstance(inputs, str):
         inputs = [inputs]
     roots, contents = [], []
     for position, item in enumerate(inputs):
-        if isinstance(item, np.ndarray):
-            contents.append((f'array_{position:06d}', _check_array(item, position)))
+        if not isinstance(item, str | Path):
+            source = image_source(item, position)
+            contents.append((source.name, source.content))
         else:
             root, files = _find_files(str(item), ignore)
             roots.append(root)
@@ -90,16 +98,71 @@ def find_sources(
     return list(sources.values())
 
 
-def _check_array(image: np.ndarray, position: int) -> np.ndarray:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+def image_source(item: Input, position: int = 0) -> Source:
+    """One image, as a file or as an array.
+
+    Args:
+        item: Path of an image file, or an array as in `to_bgr`.
+        position: Number of the input, which an array is named by.
+
+    Raises:
+        UserError: It is something else, or the file does not exist.
+    """
+    if isinstance(item, np.ndarray):
+        _check_array(item, position)
+        return Source(f'array_{position:06d}', item)
+    if not isinstance(item, str | Path):
+        raise UserError(
+            f'input {position} is a {type(item).__name__}; expected the path of a file '
+            f'or a numpy array: {EXPECTED_ARRAY}'
+        )
+    file = Path(os.path.abspath(os.path.expanduser(item)))
+    if not file.is_file() or _is_video(file):
+        found = 'a video' if file.is_file() else 'no file'
+        raise UserError(
+            f'{item}: {found}; expected an image file. Give videos, folders and glob '
+            'patterns one at a time'
+        )
+    return Source(file.name, file)
+
+
+def is_single_image(item: Input) -> bool:
+    """Whether it is an array or the path of one image file, rather than of many."""
+    if isinstance(item, str | Path):
+        file = Path(os.path.expanduser(item))
+        return file.is_file() and not _is_video(file)
+    return True
+
+
+def _check_array(image: np.ndarray, position: int) -> None:
+    channels = image.shape[2] if image.ndim == 3 else image.ndim - 1
+    if (
+        image.ndim not in (2, 3)
+        or channels not in (1, 3, 4)
+        or image.dtype not in (np.uint8, np.uint16)
+    ):
         raise UserError(
             f'input {position} is an array of shape {image.shape} and type '
-            f'{image.dtype}; expected (height, width, 3) of uint8 in BGR order, as '
-            'cv2.imread gives it'
+            f'{image.dtype}; {EXPECTED_ARRAY}'
         )
     if not image.size:
         raise UserError(f'input {position} is an empty array of shape {image.shape}')
-    return image
+
+
+def to_bgr(image: np.ndarray) -> np.ndarray:
+    """The image (H, W, 3) uint8 in BGR order that OpenCV would decode as a colour PNG.
+
+    Args:
+        image: Grey (H, W) or (H, W, 1), BGR (H, W, 3) or BGRA (H, W, 4), where the alpha
+            channel is dropped; of uint16, the lower eight bits are dropped.
+    """
+    if image.dtype == np.uint16:
+        image = (image >> 8).astype(np.uint8)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[2] == 1:
+        return np.repeat(image, 3, axis=2)
+    return np.ascontiguousarray(image[..., :3])
 
 
 def _find_files(text: str, ignore: Path | None) -> tuple[Path, list[Path]]:
@@ -202,7 +265,7 @@ def read_frames(
             frames before the cut in a video are given first.
     """
     if isinstance(source.content, np.ndarray):
-        yield Frame(source, source.content)
+        yield Frame(source, to_bgr(source.content))
     elif source.is_video:
         yield from _read_video(source)
     else:

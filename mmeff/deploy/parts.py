@@ -28,6 +28,16 @@ Run = Callable[..., tuple[Tensor, ...]]
 IMAGES = {0: 'batch', 2: 'height', 3: 'width'}  # axes that may vary, by their names
 ROIS = {0: 'rois'}
 EXAMPLE_ROIS = 8
+# The methods between networks; those of the base classes give them all their inputs.
+DETECTOR_METHODS = ('extract_feat', 'predict')
+DENSE_HEAD_METHODS = ('predict',)
+ROI_HEAD_METHODS = (
+    'predict',
+    'predict_bbox',
+    'predict_mask',
+    '_bbox_forward',
+    '_mask_forward',
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class Part:
         example: An input of the size that is expected.
         dynamic: Names of the input's axes that may vary.
         install: Puts a function in the module's place; it takes and returns the same.
+        onnx: The part as an ONNX file that was exported before, if there is one.
     """
 
     name: str
@@ -47,6 +58,7 @@ class Part:
     example: Tensor
     dynamic: dict[int, str]
     install: Callable[[Run], None]
+    onnx: bytes | None = None
 
     @property
     def on_rois(self) -> bool:
@@ -70,36 +82,60 @@ def split(model: nn.Module, images: Tensor) -> list[Part]:
     Raises:
         UserError: The detector is of a kind that has no such parts.
     """
-    kind = type(model)
     if isinstance(model, TwoStageDetector):
-        _expect(model, kind, TwoStageDetector, model.rpn_head)
-        heads = _roi_parts(model.roi_head)
-        return [_dense_part(model, model.rpn_head, images, with_features=True), *heads]
+        _check_two_stages(model)
+        dense = _dense_part(model, model.rpn_head, images, with_features=True)
+        return [dense, *_roi_parts(model.roi_head)]
     if isinstance(model, SingleStageDetector):
-        _expect(model, kind, SingleStageDetector, model.bbox_head)
+        _check_methods(
+            model,
+            (model, SingleStageDetector, DETECTOR_METHODS),
+            (model.bbox_head, BaseDenseHead, DENSE_HEAD_METHODS),
+        )
         return [_dense_part(model, model.bbox_head, images, with_features=False)]
-    raise UserError(
-        f'{kind.__name__} cannot be split into networks: expected a single-stage or '
-        "two-stage detector. Leave out the backend: mmdet's own way runs it"
+    raise _refusal(
+        model, ": expected one of mmdet's SingleStageDetector or TwoStageDetector"
     )
 
 
-def _expect(model: nn.Module, kind: type, base: type, head: nn.Module) -> None:
-    """Refuse detectors that do more between their networks than their base class."""
-    own = [
-        f'{owner.__name__}.{name}'
-        for owner, parent, names in (
-            (kind, base, ('extract_feat', 'predict')),
-            (type(head), BaseDenseHead, ('predict',)),
+def _refusal(model: nn.Module, reason: str) -> UserError:
+    return UserError(
+        f'{type(model).__name__} cannot be split into networks{reason}. Leave out the '
+        "backend: mmdet's own way runs it"
+    )
+
+
+def _check_two_stages(model: nn.Module) -> None:
+    if not model.with_rpn:
+        raise _refusal(model, ', for it has no `rpn_head`')
+    roi_head = model.roi_head
+    bases = [b for b in (StandardRoIHead, CascadeRoIHead) if isinstance(roi_head, b)]
+    if not bases:
+        raise _refusal(
+            model,
+            f', for it has a {type(roi_head).__name__}: expected StandardRoIHead or '
+            'CascadeRoIHead',
         )
+    _check_methods(
+        model,
+        (model, TwoStageDetector, DETECTOR_METHODS),
+        (model.rpn_head, BaseDenseHead, DENSE_HEAD_METHODS),
+        (roi_head, bases[0], ROI_HEAD_METHODS),
+    )
+
+
+def _check_methods(
+    model: nn.Module, *expected: tuple[nn.Module, type, tuple[str, ...]]
+) -> None:
+    """Refuse modules that do more between networks than the methods of their base."""
+    own = [
+        f'{type(module).__name__}.{name}'
+        for module, base, names in expected
         for name in names
-        if getattr(owner, name) is not getattr(parent, name, None)
+        if getattr(type(module), name) is not getattr(base, name, None)
     ]
     if own:
-        raise UserError(
-            f'{kind.__name__} cannot be split into networks, for it has its own '
-            f"{', '.join(own)}. Leave out the backend: mmdet's own way runs it"
-        )
+        raise _refusal(model, f', for it has its own {", ".join(own)}')
 
 
 class _DenseNetwork(nn.Module):
@@ -158,12 +194,6 @@ def _dense_part(
 
 
 def _roi_parts(roi_head: nn.Module) -> list[Part]:
-    if not isinstance(roi_head, StandardRoIHead | CascadeRoIHead):
-        raise UserError(
-            f'{type(roi_head).__name__} cannot be split into networks: expected '
-            "StandardRoIHead or CascadeRoIHead. Leave out the backend: mmdet's own way "
-            'runs it'
-        )
     parts = []
     for name in ('shared_head', 'bbox_head', 'mask_head'):
         found = getattr(roi_head, name, None)
@@ -196,7 +226,12 @@ def _example_rois(roi_head: nn.Module, name: str, extractor: nn.Module) -> Tenso
 
 @torch.no_grad()
 def _roi_part(path: str, head: nn.Module, example: Tensor) -> Part:
-    nesting = tree_flatten(head(example))[1]
+    outputs, nesting = tree_flatten(head(example))
+    if not all(isinstance(output, Tensor) for output in outputs):
+        raise UserError(
+            f'{path}, a {type(head).__name__}, is no network that can be run apart: its '
+            "outputs are not all tensors. Leave out the backend: mmdet's own way runs it"
+        )
 
     def install(run: Run) -> None:
         head.forward = lambda rois: tree_unflatten(run(rois), nesting)

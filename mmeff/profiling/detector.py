@@ -34,6 +34,8 @@ class DetectorRegions:
         data: Batch as a test dataloader gives it, see `inputs.make_batch`.
         precision: A key of `mmeff.profiling.precision.PRECISIONS`.
         load: Reads the batch from files, see `inputs.make_loader`; only `pipeline` needs it.
+        device: Where it runs; by default where its parameters are. An optimised model
+            may have none.
 
     Raises:
         UserError: The device has no such precision.
@@ -45,12 +47,13 @@ class DetectorRegions:
         data: dict,
         precision: str = 'fp32',
         load: Callable[[], dict] | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.model = model
         self.data = data
         self.precision = precision
         self.load = load
-        self.device = next(model.parameters()).device
+        self.device = device or next(model.parameters()).device
         check_precision(precision, self.device)
         ready = model.data_preprocessor(copy.deepcopy(data), False)
         self.inputs, self.samples = ready['inputs'], ready['data_samples']

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmeff.errors import UserError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # Keys of a result; 'metrics' says what each number is and in which unit by its name.
 KEYS = (
     'schema_version',
@@ -53,7 +53,7 @@ def result_name(
     parts += [word for key, word in OPTIONS.items() if settings.get(key)]
     if settings.get('threads') is not None:
         parts.append(f't{settings["threads"]}')
-    if settings.get('backend', 'torch') != 'torch':
+    if settings.get('backend', 'mmdet') != 'mmdet':
         parts.append(settings['backend'])
     if checkpoint_sha256 is not None:
         parts.append(checkpoint_sha256[:8])
@@ -100,6 +100,10 @@ def read_result(path: str | Path) -> dict:
     except (OSError, ValueError) as error:
         raise UserError(f'cannot read the result {path}: {error}') from error
     found = result.get('schema_version') if isinstance(result, dict) else None
+    if found == 2 and isinstance(result.get('settings'), dict):
+        # there was one backend only, and it was called torch
+        result['settings']['backend'] = 'mmdet'
+        found = result['schema_version'] = SCHEMA_VERSION
     if found != SCHEMA_VERSION:
         raise UserError(
             f'{path}: schema_version is {found}, expected {SCHEMA_VERSION}; measure again '

@@ -3,7 +3,14 @@
 from mmeff.reporting.columns import ACCURACIES, format_number
 from mmeff.reporting.rows import Row, clean, doubts, input_text, number
 
-ELEMENT_BYTES = {'fp32': 4, 'tf32': 4, 'amp-fp16': 2, 'amp-bf16': 2}
+ELEMENT_BYTES = {
+    'fp32': 4,
+    'tf32': 4,
+    'amp-fp16': 2,
+    'amp-bf16': 2,
+    'fp16': 2,
+    'bf16': 2,
+}
 REGIONS = ('forward', 'detect', 'pipeline')
 LATENCY_KEYS = ('mean', 'median', 'p90', 'p99', 'min', 'max')
 MEASURES = (

@@ -14,6 +14,9 @@ from pathlib import Path
 from mmeff.reporting.files import Results, read_files
 
 SPREAD_LIMIT = 3  # percent between rounds, above which a latency is doubtful
+BASELINE = 'mmdet'  # a detector that no backend runs
+
+Identity = tuple[str, str | None, str, str]  # config, weights, backend, precision
 
 
 @dataclass(frozen=True, order=True)
@@ -52,6 +55,7 @@ class Row:
         benchmark: Content of the benchmark's file.
         evaluated: Whether an evaluation of these weights was found.
         files: What the row was read from.
+        backend: What ran the networks; 'mmdet': no backend.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Row:
     benchmark: dict | None = None
     evaluated: bool = False
     files: tuple[str, ...] = ()
+    backend: str = BASELINE
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ def join(results: Results) -> Report:
     accuracy = _merge_evaluations(results, warnings)
     rows, used = [], set()
     for path, content in results.benchmarks:
-        key = (content['config'], content['checkpoint_sha256'])
+        key = _accuracy_of(content, accuracy)
         metrics, files = accuracy.get(key, ({}, []))
         used.add(key)
         rows.append(
@@ -127,20 +132,23 @@ def join(results: Results) -> Report:
                 benchmark=content,
                 evaluated=key in accuracy,
                 files=(str(path), *files),
+                backend=clean(_backend(content['settings'])),
             )
         )
     for key, (metrics, files) in accuracy.items():
         if key not in used:
-            config, weights = clean(key[0]), key[1]
+            config, weights, *run = key
+            words = [config, *(run if run != [BASELINE, 'fp32'] else [])]
             rows.append(
                 Row(
-                    name=config,
-                    config=config,
+                    name=clean(', '.join(words)),
+                    config=clean(config),
                     weights=weights,
                     setup=None,
                     metrics=metrics,
                     evaluated=True,
                     files=tuple(files),
+                    backend=clean(run[0]),
                 )
             )
     rows = _tell_apart(sorted(rows, key=_order))
@@ -149,10 +157,11 @@ def join(results: Results) -> Report:
 
 
 def _merge_evaluations(results: Results, warnings: list[str]) -> dict:
-    """{(config, weights): (metrics, files)}; of differing numbers the last one stays."""
+    """{identity: (metrics, files)}; of differing numbers the last one stays."""
     merged = {}
     for path, content in results.evaluations:
-        key = (content['config'], content['checkpoint_sha256'])
+        run = content.get('backend', BASELINE), content.get('precision', 'fp32')
+        key = (content['config'], content['checkpoint_sha256'], *map(str, run))
         metrics, files = merged.setdefault(key, ({}, []))
         differing = [
             name
@@ -167,6 +176,25 @@ def _merge_evaluations(results: Results, warnings: list[str]) -> dict:
         metrics.update(content['metrics'])
         files.append(str(path))
     return merged
+
+
+def _accuracy_of(content: dict, accuracy: dict) -> Identity:
+    """Which evaluation belongs to a benchmark: of the same weights, run the same way.
+
+    Without one that of mmdet in fp32, but not for a backend in half precision, which
+    has to be judged by what it finds itself.
+    """
+    settings = content['settings']
+    backend, precision = _backend(settings), str(settings['precision'])
+    weights = content['config'], content['checkpoint_sha256']
+    key = (*weights, backend, precision)
+    if key not in accuracy and (backend == BASELINE or precision == 'fp32'):
+        return (*weights, BASELINE, 'fp32')
+    return key
+
+
+def _backend(settings: dict) -> str:
+    return str(settings.get('backend', BASELINE))
 
 
 def _setup(content: dict) -> Setup:
@@ -191,8 +219,8 @@ def _name(content: dict) -> str:
         )
         if settings.get(key)
     ]
-    if settings.get('backend', 'torch') != 'torch':
-        options.insert(0, str(settings['backend']))
+    if _backend(settings) != BASELINE:
+        options.insert(0, _backend(settings))
     return clean(', '.join([content['config'], *options]))
 
 

@@ -15,6 +15,9 @@ from mmeff.reporting.table import Table, make_tables
 DISPENSABLE = tuple(
     BY_KEY[key].title
     for key in (
+        'latency_pipeline_ms.mean',
+        'speedup_pipeline',
+        'roofline_share',
         'latency_detect_ms.median',
         'latency_detect_ms.p90',
         'coco/bbox_mAP_50',

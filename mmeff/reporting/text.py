@@ -54,12 +54,14 @@ def for_csv(report: Report) -> str:
     """One line a row, all of COLUMNS, numbers in full precision, empty where none is."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator='\n')
-    fixed = ('model', 'config', 'checkpoint_sha256', 'device', 'precision', 'batch')
+    fixed = ('model', 'config', 'checkpoint_sha256', 'device', 'precision')
+    fixed += ('backend', 'batch')
     writer.writerow([*fixed, 'input', *(column.title for column in COLUMNS), 'files'])
     for row in report.rows:
         setup = row.setup
         texts = [row.name, row.config, row.weights]
         texts += [setup.device, setup.precision] if setup else [None, None]
+        texts.append(row.backend)
         writer.writerow(
             [
                 *map(_csv_text, texts),

@@ -2,13 +2,20 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
-from mmeff.deploy.media import find_sources, read_frames
+from mmeff.deploy.media import (
+    find_sources,
+    image_source,
+    is_single_image,
+    read_frames,
+    to_bgr,
+)
 from mmeff.errors import UserError
 
-from tiny_detectors import picture, save
+from tiny_detectors import picture, save, save_video
 
 
 def names(inputs, **kwargs) -> list[str]:
@@ -66,8 +73,13 @@ def test_grey_image_is_read_as_bgr(tmp_path):
         ('empty', 'empty: no images in there; found no files at all'),
         ('texts', r'texts: no images in there; found 1 \.mp4, 2 \.txt'),
         ([], 'no inputs'),
-        (np.zeros((4, 4), np.uint8), r'shape \(4, 4\).*expected \(height, width, 3\)'),
-        (np.zeros((4, 4, 3)), 'float64'),
+        (np.zeros(4, np.uint8), r'shape \(4,\).*expected \(height, width, 3\)'),
+        (np.zeros((4, 4, 2), np.uint8), r'shape \(4, 4, 2\)'),
+        (np.zeros((0, 4, 3), np.uint8), r'empty array of shape \(0, 4, 3\)'),
+        (np.zeros((4, 4, 3)), 'type float64; expected .* of uint8'),
+        (np.zeros((4, 4), bool), 'type bool; expected .* of uint8'),
+        ([None], 'input 0 is a NoneType; expected the path'),
+        (3, 'input 0 is a int; expected the path'),
     ],
 )
 def test_wrong_inputs_have_a_message(tmp_path, monkeypatch, inputs, message):
@@ -78,3 +90,41 @@ def test_wrong_inputs_have_a_message(tmp_path, monkeypatch, inputs, message):
         Path('texts', name).touch()
     with pytest.raises(UserError, match=message):
         find_sources(inputs)
+
+
+@pytest.mark.parametrize('channels', [(), (1,), (3,), (4,)], ids=str)
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_array_becomes_what_opencv_decodes_from_its_png(dtype, channels):
+    rng = np.random.default_rng(0)
+    limit = np.iinfo(dtype).max
+    image = rng.integers(0, limit, (9, 13, *channels), dtype, endpoint=True)
+    png = cv2.imencode('.png', image)[1]
+    found = to_bgr(image)
+    assert found.dtype == np.uint8
+    assert (found == cv2.imdecode(png, cv2.IMREAD_COLOR)).all()
+
+
+def test_array_of_images_gives_one_source_each():
+    images = np.stack([picture(0), picture(1)])
+    sources = find_sources(images)
+    assert [source.name for source in sources] == ['array_000000', 'array_000001']
+    assert (sources[1].content == images[1]).all()
+
+
+def test_one_image_is_told_from_many(tmp_path):
+    photo = save(tmp_path / 'a.jpg', picture(0))
+    clip = save_video(tmp_path / 'a.avi', [picture(0)])
+    assert is_single_image(photo)
+    assert is_single_image(picture(0))
+    assert not is_single_image(clip)
+    assert not is_single_image(tmp_path)
+    assert not is_single_image(f'{tmp_path}/*.jpg')
+
+
+@pytest.mark.parametrize(
+    ('name', 'found'), [('a.avi', 'a video'), ('b.jpg', 'no file')]
+)
+def test_list_of_images_takes_nothing_else(tmp_path, name, found):
+    save_video(tmp_path / 'a.avi', [picture(0)])
+    with pytest.raises(UserError, match=f'{name}: {found}; expected an image file'):
+        image_source(tmp_path / name)

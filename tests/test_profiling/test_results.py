@@ -56,7 +56,8 @@ def test_name_tells_what_was_measured():
         ({'compile': True, 'fuse_conv_bn': True}, None, '_b8__fused__compiled.json'),
         ({'compile': False, 'threads': None}, None, '_b8.json'),
         ({'threads': 4}, None, '_b8__t4.json'),
-        ({'backend': 'torch'}, None, '_b8.json'),
+        ({'backend': 'mmdet'}, None, '_b8.json'),
+        ({'backend': 'torch'}, None, '_b8__torch.json'),
         ({'backend': 'onnxruntime'}, None, '_b8__onnxruntime.json'),
         ({}, '0123456789abcdef', '_b8__01234567.json'),
     ],
@@ -107,6 +108,16 @@ def test_file_that_is_no_result_is_refused_by_name(tmp_path, text, reason):
     with pytest.raises(UserError, match=reason) as caught:
         read_result(path)
     assert 'other.json' in str(caught.value)
+
+
+def test_result_of_version_2_has_the_backend_it_was_measured_with(tmp_path):
+    path = write_result(RESULT, tmp_path, 'a.json')
+    old = {**RESULT, 'schema_version': 2}
+    old['settings'] = {**RESULT['settings'], 'backend': 'torch'}
+    path.write_text(json.dumps(old))
+    result = read_result(path)
+    assert result['settings']['backend'] == 'mmdet'
+    assert result['schema_version'] == SCHEMA_VERSION
 
 
 def test_missing_file_is_told(tmp_path):

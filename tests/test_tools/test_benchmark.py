@@ -131,6 +131,71 @@ def test_options_are_in_the_file_and_in_its_name(benchmark, tmp_path, capsys):
         assert 'energy: n/a (' in output
 
 
+def test_backends_take_turns_with_mmdet_and_are_compared(benchmark, tmp_path, capsys):
+    arguments = [str(CONFIG), '--device', 'cpu', *QUICK, '--out', str(tmp_path)]
+    arguments += ['--regions', 'forward', 'detect', 'pipeline', '--layers']
+    assert run(benchmark, [*arguments, '--backend', 'mmdet', 'torch']) == 0
+    mmdet, torch_ = _results(tmp_path)
+    stem = 'small_retinanet__cpu__fp32__64x90_b1__t1'
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == [f'{stem}.json', f'{stem}__torch.json']
+    assert torch_['settings']['backend'] == 'torch'
+    for key in ('params_m', 'macs_g', 'macs_detect_g', 'uncounted_ops'):
+        assert torch_['metrics'][key] == mmdet['metrics'][key]
+    assert torch_['metrics']['boxes_per_img'] == 20
+    for region in ('forward', 'detect', 'pipeline'):
+        key = f'latency_{region}_ms'
+        medians = [result['metrics'][key]['median'] for result in (mmdet, torch_)]
+        ratio = torch_['metrics'][f'speedup_{region}']
+        assert ratio == pytest.approx(medians[0] / medians[1])
+        assert mmdet['metrics'][f'speedup_{region}'] == 1
+    assert torch_['metrics']['weights_mb'] is None
+    assert 'form of its own' in torch_['metrics']['reasons']['weights_mb']
+    assert torch_['roofline']['share'] > 0
+    assert all(layer['time_ms'] is None for layer in torch_['layers'])
+    assert all(layer['time_ms'] > 0 for layer in mmdet['layers'])
+    assert [part['macs_g'] for part in torch_['parts']] == [
+        part['macs_g'] for part in mmdet['parts']
+    ]
+    output = capsys.readouterr().out
+    assert 'x mmdet' in output
+    assert 'not measured' not in output
+    assert f'{stem}__torch.json' in output
+
+
+def test_a_backend_alone_has_no_ratio_and_half_precision_its_own_name(
+    benchmark, tmp_path, capsys
+):
+    arguments = [str(CONFIG), '--device', 'cpu', *QUICK, '--shape', '64', '64']
+    arguments += ['--backend', 'torch', '--precision', 'amp-bf16', '--out', tmp_path]
+    assert run(benchmark, list(map(str, arguments))) == 0
+    (path,) = tmp_path.iterdir()
+    assert path.name == 'small_retinanet__cpu__bf16__64x64_b1__t1__torch.json'
+    metrics = read_result(path)['metrics']
+    assert metrics['speedup_detect'] is None
+    assert 'in turns with mmdet' in metrics['reasons']['speedup_detect']
+    assert metrics['peak_rss_mb'] > 0
+    assert ', bf16, torch, ' in capsys.readouterr().out
+
+
+def test_backends_that_cannot_be_used_are_left_out_of_all(
+    benchmark, tmp_path, capsys, monkeypatch
+):
+    for name in ('compile', 'onnxruntime', 'openvino'):
+        module = f'mmeff.deploy.backends.{name}_backend.missing'
+        monkeypatch.setattr(module, lambda settings: 'not here')
+    arguments = [str(CONFIG), '--device', 'cpu', *QUICK, '--shape', '64', '64']
+    arguments += ['--backend', 'all', '--regions', 'forward', '--out', str(tmp_path)]
+    assert run(benchmark, arguments) == 0
+    mmdet, torch_ = _results(tmp_path)
+    refused = torch_['settings']['backends_refused']
+    assert refused == mmdet['settings']['backends_refused']
+    assert list(refused) == ['compile', 'onnxruntime', 'openvino', 'tensorrt']
+    assert 'not measured with openvino: backend openvino: not here' in (
+        capsys.readouterr().out
+    )
+
+
 def test_several_detectors_take_turns_and_twins_are_compared(
     benchmark, tmp_path, capsys
 ):
@@ -177,7 +242,7 @@ def test_terminated_benchmark_leaves_whole_files_only(tmp_path):
     process.send_signal(signal.SIGTERM)
     output, error = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert b'0 of 1 detectors were measured' in output
+    assert b'0 results are written' in output
     assert b'interrupted' in error
     assert list((tmp_path / 'out').iterdir()) == []
 
@@ -199,7 +264,7 @@ def test_finished_detectors_are_written_when_the_rest_is_interrupted(
     assert run(benchmark, arguments) == 130
     (result,) = _results(tmp_path)
     assert result['metrics']['latency_forward_ms']['n'] > 0
-    assert '1 of 2 detectors were measured' in capsys.readouterr().out
+    assert '1 results are written: ' in capsys.readouterr().out
 
 
 def test_unsteady_and_cut_rounds_are_told(benchmark, tmp_path, capsys):
@@ -225,6 +290,12 @@ def test_unsteady_and_cut_rounds_are_told(benchmark, tmp_path, capsys):
         ('--precision tf32', 'tf32 needs a CUDA device'),
         ('--checkpoint a.pth b.pth', '2 checkpoints for 1 configs'),
         ('--layers --compile', 'a compiled network has no layers'),
+        ('--backend ncnn', "backend 'ncnn': expected some of mmdet, torch"),
+        ('--backend tensorrt', 'TensorRT runs on NVIDIA GPUs, not on cpu'),
+        ('--backend torch --precision fp16', 'no fast fp16 on a CPU'),
+        ('--backend mmdet torch --compile', "--compile: for mmdet's own way only"),
+        ('--backend all --fuse-conv-bn', "--fuse-conv-bn: for mmdet's own way only"),
+        ('--backend torch --precision tf32', '--precision tf32: for mmdet'),
     ],
 )
 def test_mistakes_are_told_in_one_message(

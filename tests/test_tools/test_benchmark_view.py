@@ -21,7 +21,14 @@ RESULT = {
     'config_sha256': 'aa',
     'checkpoint': 'a.pth',
     'checkpoint_sha256': 'bb',
-    'settings': {'regions': ['detect'], 'rounds': 3, 'min_runs': 200, 'energy': False},
+    'settings': {
+        'regions': ['detect'],
+        'rounds': 3,
+        'min_runs': 200,
+        'energy': False,
+        'backend': 'mmdet',
+        'precision': 'fp32',
+    },
     'metrics': {
         'latency_detect_ms': LATENCY,
         'throttled': False,
@@ -82,6 +89,8 @@ def test_other_weights_are_no_twins():
     other = changed(latency_detect_ms={**LATENCY, 'median': 20.0})
     assert twin_remarks([RESULT, {**other, 'checkpoint_sha256': 'cc'}]) == []
     assert twin_remarks([RESULT, {**other, 'config_sha256': 'cc'}]) == []
+    settings = {**RESULT['settings'], 'backend': 'torch'}
+    assert twin_remarks([RESULT, {**other, 'settings': settings}]) == []
 
 
 def test_line_is_drawn_in_terminals_only():

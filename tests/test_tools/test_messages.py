@@ -56,11 +56,12 @@ def test_classes_in_no_annotation(message, tiny_shapes):
 
 
 def test_corrupt_image_met_in_training(message, tiny_shapes, tmp_path):
-    """The header is whole, so that only decoding finds out."""
+    """Header and end are whole, so that only decoding finds out."""
     data = shutil.copytree(tiny_shapes, tmp_path / 'data')
     image = next((data / 'train').iterdir())
     content = image.read_bytes()
-    image.write_bytes(content[: len(content) // 2])
+    table = content.index(b'\xff\xc4') + 4  # the first Huffman table
+    image.write_bytes(content[:table] + b'\xff' * 20 + content[table + 20 :])
     text = message('train', CONFIG, '--data', data, '--work-dir', 'run')
     assert image.name in text
     assert 'cannot be decoded' in text

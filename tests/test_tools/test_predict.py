@@ -16,6 +16,7 @@ from mmeff.checkpoints.detector import build_detector
 from mmeff.cli import main
 from mmeff.config import load_config
 
+FILE = 'predictions.json'
 CONFIG = (
     f'_base_ = [{mmeff.config_path("vovnet39_maskrcnn.py")!r}]'
     """
@@ -71,6 +72,7 @@ def test_folder_writes_pictures_and_json_and_says_so(
     printed = capsys.readouterr().out
     assert '2 images, 8 boxes with a score above 0\n' in printed
     assert re.search(r'model \d+\.\d ms/img, drawing \d+\.\d ms/img', printed)
+    assert '\nbackend: mmdet, fp32\n' in printed
     assert f'pictures: {out}/vis' in printed
     assert f'predictions: {out}/predictions.json' in printed
     coco = json.loads((out / 'predictions.json').read_text())
@@ -88,6 +90,22 @@ def test_nothing_is_written_when_not_wanted(detector, photos, tmp_path, capsys):
     assert '2 images, 2 boxes' in printed
     assert 'drawing' not in printed
     assert not (tmp_path / 'out').exists()
+
+
+def test_backend_is_named_and_finds_the_same(detector, photos, tmp_path, capsys):
+    options = ['--pred-score-thr', '0', '--device', 'cpu', '--no-save-vis']
+    found = {}
+    for backend in ('mmdet', 'torch'):
+        out = ['--out-dir', str(tmp_path / backend), '--backend', backend]
+        assert main(['predict', *detector, str(photos), *options, *out]) == 0
+        assert f'backend: {backend}, fp32' in capsys.readouterr().out
+        found[backend] = json.loads((tmp_path / backend / FILE).read_text())
+    assert len(found['mmdet']['annotations']) == 8
+    for one, other in zip(
+        *(each['annotations'] for each in found.values()), strict=True
+    ):
+        assert one['bbox'] == pytest.approx(other['bbox'], abs=2e-3)
+        assert one['score'] == pytest.approx(other['score'], abs=1e-4)
 
 
 def test_unreadable_file_is_listed_last_with_status_2(
@@ -115,7 +133,7 @@ def test_long_list_of_unreadable_files_is_shortened(detector, photos, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    'wrong', ['config', 'checkpoint', 'input', 'threshold', 'batch']
+    'wrong', ['config', 'checkpoint', 'input', 'threshold', 'batch', 'workers']
 )
 def test_wrong_argument_is_one_line_on_stderr(
     detector, photos, tmp_path, capsys, wrong
@@ -130,6 +148,8 @@ def test_wrong_argument_is_one_line_on_stderr(
         inputs = 'none'
     elif wrong == 'threshold':
         options += ['--pred-score-thr', '30']
+    elif wrong == 'workers':
+        options += ['--num-workers', '0']
     else:
         options += ['--batch-size', '0']
     assert main(['predict', config, checkpoint, inputs, *options]) == 2
@@ -137,7 +157,8 @@ def test_wrong_argument_is_one_line_on_stderr(
     assert printed.out == ''
     (line,) = printed.err.strip().split('\n')
     assert line.startswith('error: ')
-    assert {'threshold': '30', 'batch': 'batch size 0'}.get(wrong, 'none') in line
+    found = {'threshold': '30', 'batch': 'batch size 0', 'workers': '0 workers'}
+    assert found.get(wrong, 'none') in line
 
 
 def test_help_needs_no_torch_and_shows_examples():

@@ -1,5 +1,5 @@
 # COCO boxes and masks, short side 800, long side at most 1333.
-dataset_type = 'CocoDataset'
+dataset_type = 'mmeff.CocoDataset'
 data_root = 'data/coco/'
 
 train_pipeline = [
@@ -51,7 +51,7 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    type='CocoMetric',
+    type='mmeff.CocoMetric',
     ann_file=data_root + 'annotations/instances_val2017.json',
     metric=['bbox', 'segm'],
 )

@@ -34,6 +34,6 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 
 val_evaluator = dict(
-    _delete_=True, type='VOCMetric', metric='mAP', eval_mode='11points'
+    _delete_=True, type='mmeff.VOCMetric', metric='mAP', eval_mode='11points'
 )
 test_evaluator = val_evaluator

@@ -32,7 +32,7 @@ train_dataloader = dict(
     batch_size=8,
     num_workers=2,
     # --data fills in the rest; whatever the config trains on is left out
-    dataset=dict(_delete_=True, type='CocoDataset', pipeline=train_pipeline),
+    dataset=dict(_delete_=True, type='mmeff.CocoDataset', pipeline=train_pipeline),
 )
 val_dataloader = dict(batch_size=8, dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -14,6 +14,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
+from mmeff.models.dense_heads.candidates import best_of_each
 from mmeff.models.dense_heads.multibox import (
     flatten_levels,
     match,
@@ -221,18 +222,17 @@ class RefineDetHead(BaseDenseHead):
         arm_cls, arm_reg, odm_cls, odm_reg = self._flatten(
             arm_cls_scores, arm_bbox_preds, odm_cls_scores, odm_bbox_preds
         )
-        refined = self._refine(self._priors(arm_cls_scores), arm_reg)
-        scores = odm_cls.softmax(-1)[..., :-1]
-        scores = scores * self._passes(arm_cls)[..., None]
+        priors, coder = self._priors(arm_cls_scores), self.bbox_coder
         results = []
         for i, meta in enumerate(batch_img_metas):
-            boxes = self.bbox_coder.decode(
-                refined[i], odm_reg[i], max_shape=meta['img_shape']
+            rows = self._passes(arm_cls[i]).nonzero().squeeze(1)
+            found = _select(odm_cls[i, rows], cfg['score_thr'], cfg['nms_pre'])
+            rows = rows[found.pop('rows')]
+            refined = coder.decode(priors[i, rows], arm_reg[i, rows])
+            found.bboxes = coder.decode(
+                refined, odm_reg[i, rows], max_shape=meta['img_shape']
             )
-            candidates = _select(boxes, scores[i], cfg['score_thr'], cfg['nms_pre'])
-            results.append(
-                self._bbox_post_process(candidates, cfg, rescale, with_nms, meta)
-            )
+            results.append(self._bbox_post_process(found, cfg, rescale, with_nms, meta))
         return results
 
     def _flatten(self, *outputs: list[Tensor]) -> tuple[Tensor, ...]:
@@ -252,7 +252,7 @@ class RefineDetHead(BaseDenseHead):
         return boxes.view_as(offsets)
 
     def _passes(self, arm_cls: Tensor) -> Tensor:
-        """Which anchors the filter lets through, ``(B, N)``."""
+        """Which anchors the filter lets through, ``(..., N)``."""
         return arm_cls.detach().softmax(-1)[..., 0] >= self.objectness_thr
 
 
@@ -266,21 +266,17 @@ def _build_inter(
     return nn.ModuleList(blocks), (INTER_WIDTHS[-1],) * len(channels)
 
 
-def _select(boxes: Tensor, scores: Tensor, threshold: float, most: int) -> InstanceData:
+def _select(logits: Tensor, threshold: float, most: int) -> InstanceData:
     """What enters the suppression: of each class the best `most` over the threshold.
 
     Args:
-        boxes: ``(N, 4)``.
-        scores: ``(N, num_classes)``.
+        logits: ``(N, num_classes + 1)``.
+
+    Returns:
+        `scores`, `labels` and the `rows` that they are from.
     """
-    priors, labels = (scores > threshold).nonzero(as_tuple=True)
-    scores = scores[priors, labels]
-    order = scores.argsort(descending=True)
-    order = order[labels[order].argsort(stable=True)]  # class by class, best first
-    count = labels.bincount()
-    start = (count.cumsum(0) - count)[labels[order]]
-    rank = torch.arange(len(order), device=order.device) - start
-    keep = order[rank < most]
-    return InstanceData(
-        bboxes=boxes[priors[keep]], scores=scores[keep], labels=labels[keep]
-    )
+    scores = logits.softmax(-1)[:, :-1]
+    rows, labels = (scores > threshold).nonzero(as_tuple=True)
+    scores = scores[rows, labels]
+    keep = best_of_each(scores, labels, most)
+    return InstanceData(scores=scores[keep], labels=labels[keep], rows=rows[keep])
