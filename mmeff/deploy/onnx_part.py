@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
+from mmcv.cnn.bricks import Conv2dAdaptivePadding
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mmeff.deploy.fusion import fuse_conv_bn
 from mmeff.deploy.parts import Part
@@ -49,6 +51,9 @@ def onnx_bytes(part: Part, dynamic: bool = True, opset: int = OPSET) -> bytes:
 def fused(part: Part) -> nn.Module:
     """A copy of a part's network on the CPU, batch norms folded into convolutions."""
     module = copy.deepcopy(part.module).cpu().eval()
+    for layer in module.modules():
+        if type(layer) is Conv2dAdaptivePadding:
+            layer.__class__ = _SamePadding
     example = part.example.cpu()
     fuse_conv_bn(module, lambda: module(example))
     return module
@@ -137,12 +142,16 @@ def _traced(
         return torch.export.export(module, (example,)), {}
     if 0 in axes and len(example) == 1:  # a size of 1 stands for itself only
         example = example.repeat(2, *[1] * (example.dim() - 1))
-    steps = [None, *STEPS] if len(axes) > 1 else [None]
+    ways = [(None, False), (None, True)]  # the last one copes with len(images)
+    if len(axes) > 1:
+        ways[1:1] = [(step, False) for step in STEPS]
     failures = []
-    for step in steps:
+    for step, strict in ways:
         shapes = {axis: _axis(axis, name, step) for axis, name in axes.items()}
         try:
-            graph = torch.export.export(module, (example,), dynamic_shapes=(shapes,))
+            graph = torch.export.export(
+                module, (example,), dynamic_shapes=(shapes,), strict=strict
+            )
         except Exception as error:  # among others, of sympy
             failures.append(error)
             continue
@@ -187,6 +196,22 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+class _SamePadding(Conv2dAdaptivePadding):
+    """mmcv's padding in whole numbers: with its fractions sympy does not come to an end."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        sides = []
+        for axis in (1, 0):  # F.pad begins with the last
+            reach = (self.kernel_size[axis] - 1) * self.dilation[axis] + 1
+            spare = (
+                reach - self.stride[axis] + -maps.shape[2 + axis] % self.stride[axis]
+            )
+            spare = spare if reach >= self.stride[axis] else max(spare, 0)
+            sides += [spare // 2, spare - spare // 2]
+        weights = self.weight, self.bias, self.stride, 0, self.dilation, self.groups
+        return F.conv2d(F.pad(maps, sides), *weights)
 
 
 class _Positional(nn.Module):

@@ -14,6 +14,8 @@ from mmeff.errors import UserError
 from mmeff.profiling.detector import DetectorRegions
 from mmeff.profiling.inputs import make_batch
 
+SMALL_RETINANET = Path(__file__).parents[1] / 'test_profiling' / 'small_retinanet.py'
+
 
 def _norm(channels: int) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(channels)
@@ -108,7 +110,7 @@ def test_network_that_computes_something_else_is_refused():
 @pytest.fixture
 def regions() -> DetectorRegions:
     """A small detector whose norms have statistics, as if trained."""
-    cfg = load_config(Path(__file__).with_name('small_retinanet.py'))
+    cfg = load_config(SMALL_RETINANET)
     model = build_detector(cfg, device='cpu')
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
