@@ -25,8 +25,9 @@ demo: $(VENV)/installed
 	$(BIN)/python tools/report.py $(DEMO) --out $(DEMO)/report
 	@echo 'pictures: $(DEMO)/predictions/vis; page: $(DEMO)/report/report.html'
 
+# A file of tests stays in one process, for its tests share what is slow to build.
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist loadfile
 
 test-slow: $(VENV)/installed
 	$(BIN)/python -m pytest -m slow

@@ -54,6 +54,7 @@ setup(
             'openvino',
             'playwright',  # drives an installed Chromium, for the report's page
             'pytest',
+            'pytest-xdist',  # the tests on all cores
             'pytorchcv',  # independent VoVNet, PeleeNet and others
             'ruff',
             'scikit-image',  # real photographs
