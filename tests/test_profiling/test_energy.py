@@ -158,7 +158,7 @@ def test_counters_of_root_are_a_reason_that_says_what_to_do(tmp_path):
     counter.chmod(0)
     is_root = os.geteuid() == 0
     if is_root:
-        for folder in (tmp_path, *tmp_path.parents[:2]):
+        for folder in (tmp_path, *tmp_path.parents[:3]):
             folder.chmod(0o755)
         os.seteuid(65534)
     try:
