@@ -102,7 +102,7 @@ def _parse(argv):
         '--backend',
         nargs='+',
         default=['mmdet'],
-        metavar='NAME',
+        metavar='NAME[:PRECISION]',
         help='what runs the networks: mmdet (as it is), torch, compile, onnxruntime, '
         'openvino, tensorrt, or all that can be used; several take turns',
     )
@@ -125,7 +125,7 @@ def _parse(argv):
     parser.add_argument(
         '--regions',
         nargs='+',
-        choices=['forward', 'detect', 'pipeline'],
+        choices=['forward', 'detect', 'pipeline', 'api'],
         help='what to time (default: forward detect, and pipeline with --image)',
     )
     parser.add_argument(

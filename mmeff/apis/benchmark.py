@@ -9,10 +9,10 @@ import torch
 from mmengine.config import Config
 
 from mmeff.apis.benchmark_case import Case
-from mmeff.apis.benchmark_options import Options
+from mmeff.apis.benchmark_options import Options, precision_of
 from mmeff.checkpoints.detector import build_detector
 from mmeff.config import load_config
-from mmeff.deploy.choose import BASELINE, expand
+from mmeff.deploy.choose import BASELINE
 from mmeff.errors import UserError
 from mmeff.profiling.detector import strict_compilation
 from mmeff.profiling.environment import describe_environment
@@ -86,9 +86,10 @@ def benchmark(
 @contextmanager
 def settings(options: Options) -> Iterator[None]:
     """Settings of torch in which detectors are built and measured."""
-    compiles = options.compile or 'compile' in expand(options.backends)
+    compiles = options.compile or 'compile' in dict(options.variants)
     strict = strict_compilation() if compiles else nullcontext()
-    with torch_settings(options.precision_of(BASELINE), options.threads), strict:
+    precision = precision_of(BASELINE, options.precision)
+    with torch_settings(precision, options.threads), strict:
         yield
 
 
@@ -115,16 +116,17 @@ def measure_cases(
     with ClockMonitor(device) as monitor:
         latencies = _time(cases, tell)
     environment = describe_environment(device)
-    peaks = None
+    peaks = {}
     if options.layers:
-        peaks = measure_peaks(device, options.precision_of(BASELINE))
+        precisions = {case.peak_precision for case in cases}
+        peaks = {name: measure_peaks(device, name) for name in sorted(precisions)}
     by_case = dict(zip(cases, latencies, strict=True))
     results = []
     for case, times in by_case.items():
         tell(f'{case.label}: measuring energy and layers')
         case.measure_energy()
-        if peaks is not None:
-            case.measure_layers(peaks)
+        if peaks:
+            case.measure_layers(peaks[case.peak_precision])
         baseline = _baseline(case)
         content = case.result(
             times, monitor.summary(), environment, by_case.get(baseline)
@@ -174,13 +176,15 @@ def _build_cases(
     """
     model = build_detector(cfg, checkpoint, device)
     cases, refused = [], {}
-    for name in expand(options.backends):
+    for name, precision in options.variants:
         if name != BASELINE:
             tell(f'{Path(cfg.filename or "config").stem}: building {name}')
         try:
-            cases.append(Case(cfg, options, checkpoint, device, folder, model, name))
+            cases.append(
+                Case(cfg, options, checkpoint, device, folder, model, name, precision)
+            )
         except UserError as error:
-            if name in options.backends:
+            if options.is_named(name):
                 raise
             refused[name] = str(error)
     if not cases:
@@ -222,8 +226,9 @@ def _name_apart(cases: Sequence[Case]) -> None:
     """Tell backends in the labels, and number those of detectors with the same name."""
     for case in cases:
         if len(case.siblings) > 1:
-            case.label = f'{case.name}, {case.backend}'
-        same = [c for c in cases if (c.name, c.backend) == (case.name, case.backend)]
+            case.label = f'{case.name}, {case.backend} {case.precision}'
+        own = case.name, case.backend, case.precision
+        same = [c for c in cases if (c.name, c.backend, c.precision) == own]
         if len(same) > 1:
             case.label += f' #{same.index(case) + 1}'
 

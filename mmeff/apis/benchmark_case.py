@@ -8,14 +8,16 @@ from pathlib import Path
 
 import mmcv
 import torch
+from mmdet.apis import inference_detector
 from mmengine.config import Config
 from torch import nn
 
-from mmeff.apis.benchmark_options import Options
+from mmeff.apis.benchmark_options import Options, precision_of
 from mmeff.checkpoints.detector import build_detector
 from mmeff.checkpoints.safe import file_sha256
 from mmeff.deploy.choose import BASELINE, build_backend
 from mmeff.deploy.media import image_source, read_frames
+from mmeff.deploy.predictor import Predictor
 from mmeff.deploy.preprocess import Preprocess
 from mmeff.errors import UserError
 from mmeff.profiling.counts import count_operations, count_params, sum_parts
@@ -42,6 +44,7 @@ class Case:
         folder: Where a synthetic image may be written, if it has to be read.
         model: The detector, in place of one built from the config.
         backend: What runs its networks, one of `mmeff.deploy.choose.NAMES`.
+        precision: As it is called for this backend; by default that of the options.
 
     Raises:
         UserError: Config, checkpoint, image, backend or options do not fit.
@@ -56,23 +59,30 @@ class Case:
         folder: str | Path = '.',
         model: nn.Module | None = None,
         backend: str = BASELINE,
+        precision: str | None = None,
     ) -> None:
         self.cfg, self.options, self.checkpoint = cfg, options, checkpoint
         self.backend, self.siblings, self.refused = backend, [self], {}
+        self.precision = precision or precision_of(backend, options.precision)
+        self.peak_precision = precision_of(BASELINE, self.precision)
         self.name = self.label = Path(cfg.filename or 'config').stem
         self._image = options.image
-        if self._image is None and 'pipeline' in options.regions:
+        if self._image is None and {'pipeline', 'api'} & set(options.regions):
             # a name of its own: another config may have the same stem
             self._image = Path(folder) / f'{self.name}-{id(self)}.jpg'
             mmcv.imwrite(synthetic_image(cfg, options.shape), str(self._image))
         data = make_batch(cfg, options.shape, self._image, options.batch)
         if model is None:
             model = build_detector(cfg, checkpoint, device)
-        precision = options.precision_of(backend) if self.is_baseline else 'fp32'
-        self._counted = DetectorRegions(model, data, precision, self._loader())
+        self._counted = DetectorRegions(
+            model,
+            data,
+            self.precision if self.is_baseline else 'fp32',
+            load=self._loader(),
+            call=self._caller(model),
+        )
         if options.layers:
-            peak_precision = options.precision_of(BASELINE)
-            check_precision(peak_precision, self._counted.device)
+            check_precision(self.peak_precision, self._counted.device)
         self.regions = self._counted
         if not self.is_baseline:
             self.regions = self._optimized(model, data)
@@ -251,12 +261,14 @@ class Case:
                 model,
                 self.backend,
                 data,
-                precision=options.precision_of(self.backend),
+                precision=self.precision,
                 threads=options.threads,
                 dynamic=None if options.shape is None else False,
             )
         device = self._counted.device
-        return DetectorRegions(fast, data, load=self._loader(), device=device)
+        return DetectorRegions(
+            fast, data, load=self._loader(), call=self._caller(fast), device=device
+        )
 
     def _loader(self) -> Callable[[], dict] | None:
         """Reads the image as the config says, or, for a backend, in the fast way."""
@@ -267,12 +279,22 @@ class Case:
             return make_loader(self.cfg, self._image, options.shape, options.batch)
         return _fast_loader(self.cfg, self._image, options.batch)
 
+    def _caller(self, model: nn.Module) -> Callable[[], object] | None:
+        """Detects in the decoded image as a program would; None without `api`."""
+        if 'api' not in self.options.regions:
+            return None
+        (frame,) = read_frames(image_source(self._image))
+        if self.is_baseline:
+            return lambda: inference_detector(model, frame.image)
+        predict = Predictor(model, self.backend)
+        return lambda: predict(frame.image)
+
     def _settings(self) -> dict:
         options = self.options
         image = None if self._image is None else str(self._image)
         return {
             'device': device_name(self.regions.device),
-            'precision': options.precision_of(self.backend),
+            'precision': self.precision,
             'batch': options.batch,
             'image': image if options.image or image is None else 'synthetic JPEG',
             'image_shape': self.regions.image_shape,

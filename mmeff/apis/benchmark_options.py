@@ -27,15 +27,14 @@ class Options:
         fuse_conv_bn: Fuse convolutions and batch norms.
         compile: Compile backbone, neck and heads with `torch.compile`.
         threads: Threads on the CPU; torch's own choice by default.
-        regions: Out of 'forward', 'detect' and 'pipeline'; by default the first two,
-            and the third when there is an image.
+        regions: Out of 'forward', 'detect', 'pipeline' and 'api'; by default the
+            first two, and the third when there is an image.
         energy_windows: Windows in which energy is measured; 0: it is not.
         energy_seconds: Length of a window.
         layers: Whether to measure each layer, and the peaks of the device.
         budget: How long to measure latency.
-
         backends: What runs the networks, names of `mmeff.deploy.choose.NAMES`; 'all'
-            for all that the machine has.
+            for all that the machine has. With a precision of its own: 'openvino:bf16'.
 
     Raises:
         UserError: There is no such region or backend, or options do not go together.
@@ -65,19 +64,20 @@ class Options:
                 f'regions {" ".join(asked)}: expected some of {" ".join(REGIONS)}'
             )
         object.__setattr__(self, 'regions', tuple(r for r in REGIONS if r in asked))
-        if self.precision not in PRECISIONS:
-            raise UserError(
-                f'precision {self.precision!r}: expected one of {", ".join(PRECISIONS)}'
-            )
         if self.layers and self.compile:
             raise UserError(
                 'layers and compile: a compiled network has no layers to measure; leave '
                 'out one of them'
             )
+        if 'api' in self.regions and (self.batch > 1 or self.shape is not None):
+            raise UserError(
+                '--regions api: one call takes one image and resizes it as the config '
+                'says; leave out --batch and --shape'
+            )
         self._check_backends()
 
     def _check_backends(self) -> None:
-        names = expand(self.backends)
+        names = [name for name, _ in self.variants]
         given = {
             '--fuse-conv-bn': self.fuse_conv_bn,
             '--channels-last': self.channels_last,
@@ -92,14 +92,41 @@ class Options:
                 f'{" ".join(self.backends)}'
             )
 
-    def precision_of(self, backend: str) -> str:
-        """The precision as it is called for a backend.
+    @property
+    def variants(self) -> list[tuple[str, str]]:
+        """Each backend with its precision, as that is called for it.
 
-        >>> options = Options(precision='bf16')
-        >>> options.precision_of('mmdet'), options.precision_of('openvino')
-        ('amp-bf16', 'bf16')
+        >>> Options(backends=('mmdet', 'torch', 'openvino:bf16')).variants
+        [('mmdet', 'fp32'), ('torch', 'fp32'), ('openvino', 'bf16')]
+        >>> Options(backends=('mmdet', 'torch'), precision='bf16').variants
+        [('mmdet', 'amp-bf16'), ('torch', 'bf16')]
         """
-        for mixed, whole in HALF.items():
-            if self.precision in (mixed, whole):
-                return mixed if backend == BASELINE else whole
-        return self.precision
+        found = {}
+        for asked in self.backends:
+            name, _, precision = asked.partition(':')
+            for each in expand([name]):
+                found[each, precision_of(each, precision or self.precision)] = None
+        return list(found)
+
+    def is_named(self, backend: str) -> bool:
+        """Whether a backend is asked for by its name, and not by 'all'."""
+        return backend in (asked.partition(':')[0] for asked in self.backends)
+
+
+def precision_of(backend: str, precision: str) -> str:
+    """The precision as it is called for a backend.
+
+    >>> precision_of('mmdet', 'bf16'), precision_of('openvino', 'amp-bf16')
+    ('amp-bf16', 'bf16')
+
+    Raises:
+        UserError: There is no such precision.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(
+            f'precision {precision!r}: expected one of {", ".join(PRECISIONS)}'
+        )
+    for mixed, whole in HALF.items():
+        if precision in (mixed, whole):
+            return mixed if backend == BASELINE else whole
+    return precision

@@ -8,7 +8,7 @@ from itertools import combinations, groupby
 from rich.console import Console
 from rich.table import Table
 
-REGIONS = ('forward', 'detect', 'pipeline')
+REGIONS = ('forward', 'detect', 'pipeline', 'api')
 SPREAD_LIMIT = 3  # percent between rounds or twins, above which a result is doubtful
 NONE = '–'  # noqa: RUF001
 
@@ -72,22 +72,21 @@ def print_backends(console: Console, results: Sequence[dict]) -> None:
 
 def _backends_table(config: str, results: Sequence[dict]) -> Table:
     table = Table(
-        *('backend', 'precision', 'forward (ms)', 'detect (ms)', 'pipeline (ms)'),
-        *('FPS', 'x mmdet', 'pipeline x mmdet', 'roofline (%)'),
+        *('backend', 'precision', *(f'{region} (ms)' for region in REGIONS)),
+        *('FPS', *(f'{region} x mmdet' for region in REGIONS[1:]), 'roofline (%)'),
         title=f'{config}: medians of runs in turns',
         title_justify='left',
     )
     for result in results:
         settings, metrics = result['settings'], result['metrics']
-        latencies = [metrics[f'latency_{region}_ms'] for region in REGIONS]
+        latencies = [metrics.get(f'latency_{region}_ms') for region in REGIONS]
         share = metrics['roofline_share']
         table.add_row(
             settings['backend'],
             settings['precision'],
             *(NONE if each is None else f'{each["median"]:.2f}' for each in latencies),
             _cell(metrics['fps']),
-            _cell(metrics['speedup_detect']),
-            _cell(metrics['speedup_pipeline']),
+            *(_cell(metrics.get(f'speedup_{region}')) for region in REGIONS[1:]),
             NONE if share is None else f'{100 * share:.0f}',
         )
     return table
@@ -107,7 +106,7 @@ def _latency_table(metrics: dict) -> Table:
         'region (ms)', 'mean', 'median', 'p90', 'p99', 'spread', 'runs', 'FPS'
     )
     for region in REGIONS:
-        latency = metrics[f'latency_{region}_ms']
+        latency = metrics.get(f'latency_{region}_ms')
         if latency is None:
             continue
         spread = latency['spread_percent']

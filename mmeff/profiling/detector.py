@@ -1,6 +1,6 @@
 """The adapter between mmdet's detectors and the measurements, which know torch only.
 
-Three regions are measured:
+Four regions are measured:
 
 - ``forward``: backbone, neck and heads on an input that is ready on the device,
   ``model(inputs, mode='tensor')``. Detectors with proposals also decode and select them.
@@ -8,6 +8,8 @@ Three regions are measured:
   ``model.test_step``: copy to the device, normalise, pad, network, decode, NMS, rescale.
 - ``pipeline``: what a user waits for who has a file: read, decode and resize it by the
   config's test pipeline, then ``detect``. All in this process, nothing in parallel.
+- ``api``: what a program waits for that has a decoded image: one call of mmdet's
+  ``inference_detector`` or, with a backend, of mmeff's ``Predictor``.
 """
 
 import copy
@@ -23,7 +25,7 @@ from mmeff.errors import UserError
 from mmeff.profiling.precision import autocast, check_precision, torch_settings
 
 RECOMPILE_LIMIT = 256
-REGIONS = ('forward', 'detect', 'pipeline')
+REGIONS = ('forward', 'detect', 'pipeline', 'api')
 
 
 class DetectorRegions:
@@ -34,6 +36,7 @@ class DetectorRegions:
         data: Batch as a test dataloader gives it, see `inputs.make_batch`.
         precision: A key of `mmeff.profiling.precision.PRECISIONS`.
         load: Reads the batch from files, see `inputs.make_loader`; only `pipeline` needs it.
+        call: Detects in a decoded image; only `api` needs it.
         device: Where it runs; by default where its parameters are. An optimised model
             may have none.
 
@@ -47,12 +50,14 @@ class DetectorRegions:
         data: dict,
         precision: str = 'fp32',
         load: Callable[[], dict] | None = None,
+        call: Callable[[], object] | None = None,
         device: torch.device | None = None,
     ) -> None:
         self.model = model
         self.data = data
         self.precision = precision
         self.load = load
+        self.call = call
         self.device = device or next(model.parameters()).device
         check_precision(precision, self.device)
         ready = model.data_preprocessor(copy.deepcopy(data), False)
@@ -78,6 +83,12 @@ class DetectorRegions:
         data = self.load()
         with autocast(self.precision, self.device):
             return self.model.test_step(data)
+
+    @torch.no_grad()
+    def api(self) -> object:
+        """Run the region `api`; returns the data sample of the image."""
+        with autocast(self.precision, self.device):
+            return self.call()
 
     @property
     def image_shape(self) -> tuple[int, int]:

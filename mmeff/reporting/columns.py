@@ -104,6 +104,8 @@ COLUMNS = (
     Column('x mmdet', ('speedup_detect',), 2, 'high'),
     Column('pipeline (ms)', ('latency_pipeline_ms', 'mean'), 2),
     Column('x mmdet, pipeline', ('speedup_pipeline',), 2, 'high'),
+    Column('API (ms)', ('latency_api_ms', 'mean'), 2),
+    Column('x mmdet, API', ('speedup_api',), 2, 'high'),
     Column('roofline (%)', ('roofline_share',), 0, 'high', 100),
     _accuracy('box AP', 'coco/bbox_mAP'),
     _accuracy('box AP50', 'coco/bbox_mAP_50'),

@@ -11,7 +11,7 @@ ELEMENT_BYTES = {
     'fp16': 2,
     'bf16': 2,
 }
-REGIONS = ('forward', 'detect', 'pipeline')
+REGIONS = ('forward', 'detect', 'pipeline', 'api')
 LATENCY_KEYS = ('mean', 'median', 'p90', 'p99', 'min', 'max')
 MEASURES = (
     # title, key of a part, unit

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmcv.ops import batched_nms
 from mmdet.models.task_modules.prior_generators import MlvlPointGenerator
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from torch import nn
@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmeff.checkpoints.detector import build_detector
 from mmeff.deploy.optimized import optimize
+from mmeff.deploy.postprocess.boxes import QuickCoder, speed_up_coder
 from mmeff.deploy.postprocess.dense import speed_up_dense
 from mmeff.deploy.postprocess.suppression import best_kept, speed_up_suppression
 from mmeff.models.dense_heads import RefineDetHead
@@ -339,3 +340,25 @@ def test_optimised_stock_detectors_detect_the_same(base, changes, replaced):
         assert torch.equal(sample.pred_instances.labels, expected.pred_instances.labels)
         difference = sample.pred_instances.bboxes - expected.pred_instances.bboxes
         assert difference.abs().max() < 1e-2
+
+
+@pytest.mark.parametrize('clip', [True, False])
+@pytest.mark.parametrize('means', [[0.0] * 4, [0.1, 0.0, -0.2, 0.3]])
+def test_boxes_are_decoded_to_the_bit(clip, means):
+    coder = {'type': 'DeltaXYWHBBoxCoder', 'target_stds': [0.1, 0.1, 0.2, 0.2]}
+    coder |= {'target_means': means, 'clip_border': clip}
+    head = nn.Module()
+    head.bbox_coder = TASK_UTILS.build(coder)
+    generator = torch.Generator().manual_seed(0)
+    low = 80 * torch.rand((500, 2), generator=generator)
+    priors = torch.cat([low, low + 40 * torch.rand((500, 2), generator=generator)], 1)
+    offsets = 20 * torch.randn((500, 4), generator=generator)  # sides beyond the limit
+    expected = head.bbox_coder.decode(priors, offsets, max_shape=(90, 100))
+    speed_up_coder(head)
+    assert isinstance(head.bbox_coder, QuickCoder)
+    found = head.bbox_coder.decode(priors, offsets, max_shape=(90, 100))
+    assert torch.equal(found, expected)
+    none = head.bbox_coder.decode(priors[:0], offsets[:0], max_shape=(90, 100))
+    assert none.shape == (0, 4)
+    many = head.bbox_coder.decode(priors, offsets.repeat(1, 3), max_shape=(90, 100))
+    assert torch.equal(many[:, 4:8], expected)

@@ -131,9 +131,34 @@ def test_options_are_in_the_file_and_in_its_name(benchmark, tmp_path, capsys):
         assert 'energy: n/a (' in output
 
 
+def test_a_backend_may_have_a_precision_of_its_own(benchmark, tmp_path):
+    arguments = [str(CONFIG), '--device', 'cpu', *QUICK, '--out', str(tmp_path)]
+    arguments += ['--regions', 'forward', 'api', '--layers']
+    backends = ['--backend', 'mmdet', 'torch', 'torch:bf16']
+    assert run(benchmark, [*arguments, *backends]) == 0
+    results = {
+        (result['settings']['backend'], result['settings']['precision']): result
+        for result in _results(tmp_path)
+    }
+    assert set(results) == {('mmdet', 'fp32'), ('torch', 'fp32'), ('torch', 'bf16')}
+    peaks = {
+        key: result['roofline']['peak_gflops_per_s'] for key, result in results.items()
+    }
+    assert peaks['mmdet', 'fp32'] == peaks['torch', 'fp32'] != peaks['torch', 'bf16']
+    assert all(result['metrics']['speedup_api'] > 0 for result in results.values())
+
+
+@pytest.mark.parametrize('options', [['--batch', '2'], ['--shape', '64', '64']])
+def test_one_call_takes_one_image_as_it_is(options, benchmark, tmp_path, capsys):
+    arguments = [str(CONFIG), '--regions', 'api', *options, '--out', str(tmp_path)]
+    assert run(benchmark, arguments) == 2
+    assert 'leave out --batch and --shape' in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_backends_take_turns_with_mmdet_and_are_compared(benchmark, tmp_path, capsys):
     arguments = [str(CONFIG), '--device', 'cpu', *QUICK, '--out', str(tmp_path)]
-    arguments += ['--regions', 'forward', 'detect', 'pipeline', '--layers']
+    arguments += ['--regions', 'forward', 'detect', 'pipeline', 'api', '--layers']
     assert run(benchmark, [*arguments, '--backend', 'mmdet', 'torch']) == 0
     mmdet, torch_ = _results(tmp_path)
     stem = 'small_retinanet__cpu__fp32__64x90_b1__t1'
@@ -143,7 +168,7 @@ def test_backends_take_turns_with_mmdet_and_are_compared(benchmark, tmp_path, ca
     for key in ('params_m', 'macs_g', 'macs_detect_g', 'uncounted_ops'):
         assert torch_['metrics'][key] == mmdet['metrics'][key]
     assert torch_['metrics']['boxes_per_img'] == 20
-    for region in ('forward', 'detect', 'pipeline'):
+    for region in ('forward', 'detect', 'pipeline', 'api'):
         key = f'latency_{region}_ms'
         medians = [result['metrics'][key]['median'] for result in (mmdet, torch_)]
         ratio = torch_['metrics'][f'speedup_{region}']

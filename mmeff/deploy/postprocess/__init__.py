@@ -3,6 +3,7 @@
 from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from torch import nn
 
+from mmeff.deploy.postprocess.boxes import speed_up_coder
 from mmeff.deploy.postprocess.dense import speed_up_dense
 from mmeff.deploy.postprocess.rois import speed_up_rois
 from mmeff.deploy.postprocess.suppression import speed_up_suppression
@@ -18,3 +19,4 @@ def speed_up(model: nn.Module) -> None:
     elif isinstance(model, SingleStageDetector):
         speed_up_dense(model.bbox_head)
         speed_up_suppression(model.bbox_head)
+        speed_up_coder(model.bbox_head)

@@ -10,7 +10,7 @@ so that the detections are the same::
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -67,8 +67,8 @@ class DensePostprocess:
         self.has_background = isinstance(loss, ClassLoss)
         self.is_softmax = self.has_background and not loss.use_sigmoid
         self.scores = loss.get_activation if self.has_background else torch.sigmoid
-        self.sizes: list[torch.Size] = []
-        self.priors: list[Tensor] = []
+        self.sizes: tuple | None = None
+        self.layout: _Layout | None = None
 
     @torch.no_grad()
     def __call__(
@@ -113,60 +113,53 @@ class DensePostprocess:
         return results
 
     def _candidates(self, cls_scores: Maps, maps: dict[str, Maps], thr: float) -> Rows:
-        """Every class of every prior that is above the threshold, by level and image."""
-        rows = self._rows(cls_scores, maps, thr)
-        scores = self.scores(rows.pop('logits').float())
-        index, labels = (scores > thr).nonzero(as_tuple=True)
-        found = _take(rows, index)
-        return {**found, 'scores': scores[index, labels], 'labels': labels}
-
-    def _rows(self, cls_scores: Maps, maps: dict[str, Maps], thr: float) -> Rows:
-        """Priors of which a class may be above the threshold, ordered as in mmdet.
+        """Every class of every prior that is above the threshold, as mmdet orders them.
 
         Returns:
-            Of each its `logits`, its box or point as `priors`, what is there in each of
-            the `maps`, and in `groups` its level times the batch's images plus its image.
+            Of each its score and label, its box or point as `priors`, what is there in
+            each of the `maps`, and in `groups` its level times the batch's images plus
+            its image.
         """
-        lowest, found = _logit(CERTAIN * thr), []
-        for i, priors in enumerate(self._priors(cls_scores)):
-            logits = _by_prior(cls_scores[i], priors)
-            where = (~(self._best(logits) <= lowest)).nonzero(as_tuple=True)
-            rows = {
-                name: _by_prior(level[i], priors).permute(0, 3, 4, 1, 2)[where]
-                for name, level in maps.items()
-            }
-            rows['logits'] = logits.permute(0, 3, 4, 1, 2)[where]
-            rows['priors'] = priors[where[1:]]
-            rows['groups'] = where[0] + i * len(cls_scores[i])
-            found.append(rows)
-        return {name: torch.cat([rows[name] for rows in found]) for name in found[0]}
+        layout = self._layout(cls_scores)
+        best = torch.cat([self._best(level) for level in layout.split(cls_scores)], 1)
+        may_be = ~(best[:, layout.order] <= _logit(CERTAIN * thr))
+        images, rows = may_be.nonzero(as_tuple=True)
+        scores = self.scores(layout.read(cls_scores, images, rows).float())
+        index, labels = (scores > thr).nonzero(as_tuple=True)
+        images, rows = images[index], rows[index]
+        found = {name: layout.read(level, images, rows) for name, level in maps.items()}
+        return {
+            **found,
+            'scores': scores[index, labels],
+            'labels': labels,
+            'priors': layout.priors[rows],
+            'groups': layout.levels[rows] * len(best) + images,
+        }
 
     def _best(self, logits: Tensor) -> Tensor:
-        """An upper bound of each prior's logits, ``(B, H, W, A)``.
+        """An upper bound of each prior's logits, ``(B, A * H * W)``.
 
         More exactly, a number whose sigmoid no score exceeds: a softmax over two classes
         or more gives a class less than the one over itself and the background.
+
+        Args:
+            logits: ``(B, A, classes, H * W)``.
         """
         if self.has_background:
-            classes, background = logits[:, :, :-1], logits[:, :, -1]
-            best = classes.amax(2)
+            best = logits[:, :, :-1].amax(2)
             if self.is_softmax:
-                best = best.float() - background
+                best = best.float() - logits[:, :, -1]
         else:
             best = logits.amax(2)
-        return best.permute(0, 2, 3, 1)
+        return best.flatten(1)
 
-    def _priors(self, maps: Maps) -> list[Tensor]:
-        """Of each level boxes ``(H, W, A, 4)`` or points ``(H, W, A, 2)``."""
-        sizes = [level.shape[-2:] for level in maps]
-        if sizes != self.sizes or self.priors[0].device != maps[0].device:
-            priors = self.head.prior_generator.grid_priors(sizes, device=maps[0].device)
-            self.priors = [
-                boxes.view(*size, -1, boxes.shape[-1])
-                for boxes, size in zip(map(get_box_tensor, priors), sizes, strict=True)
-            ]
-            self.sizes = sizes
-        return self.priors
+    def _layout(self, maps: Maps) -> '_Layout':
+        sizes, device = [level.shape[-2:] for level in maps], maps[0].device
+        if self.layout is None or self.sizes != (sizes, device):
+            priors = self.head.prior_generator.grid_priors(sizes, device=device)
+            self.layout = _Layout(list(map(get_box_tensor, priors)), sizes)
+            self.sizes = sizes, device
+        return self.layout
 
     def _boxes(self, found: Rows, meta: dict) -> InstanceData:
         """What enters the suppression of one image."""
@@ -182,9 +175,59 @@ class DensePostprocess:
         return results
 
 
-def _by_prior(level: Tensor, priors: Tensor) -> Tensor:
-    """A view of a map with A priors in a cell, ``(B, A, channels of one prior, H, W)``."""
-    return level.unflatten(1, (priors.shape[2], -1))
+class _Layout:
+    """Where the numbers of each prior lie in the maps of a head, all levels at once.
+
+    mmdet orders priors by level, cell and then by the A of a cell; a map
+    ``(B, A * channels, H, W)`` has the cells last.
+
+    Args:
+        priors: Of each level boxes ``(H * W * A, 4)`` or points ``(H * W * A, 2)``.
+        sizes: Of each level height and width.
+
+    Attributes:
+        priors: ``(N, 4)`` or ``(N, 2)``.
+        levels: The level of each, ``(N,)``.
+        order: Its place if the A of a cell came before the cells, ``(N,)``.
+    """
+
+    def __init__(self, priors: Sequence[Tensor], sizes: Sequence[torch.Size]) -> None:
+        self.priors = torch.cat(list(priors))
+        device, order, cells, areas, levels = self.priors.device, [], [], [], []
+        start = 0
+        for level, (boxes, size) in enumerate(zip(priors, sizes, strict=True)):
+            area, count = size.numel(), len(boxes)
+            places = torch.arange(count, device=device).view(-1, area).T.flatten()
+            order.append(start + places)
+            cells.append(places % area)
+            areas.append(torch.full_like(places, area))
+            levels.append(torch.full_like(places, level))
+            start += count
+        self.counts = [
+            len(boxes) // size.numel()
+            for boxes, size in zip(priors, sizes, strict=True)
+        ]
+        self.order, self.cells = torch.cat(order), torch.cat(cells)
+        self.areas, self.levels = torch.cat(areas), torch.cat(levels)
+
+    def split(self, maps: Maps) -> Iterator[Tensor]:
+        """Views of the maps, ``(B, A, channels of one prior, H * W)``."""
+        for level, count in zip(maps, self.counts, strict=True):
+            yield level.reshape(len(level), count, -1, level[0, 0].numel())
+
+    def read(self, maps: Maps, images: Tensor, rows: Tensor) -> Tensor:
+        """What is there for some priors, ``(M, channels of one prior)``.
+
+        Args:
+            maps: Of each level.
+            images, rows: The image in the batch and the prior of each, ``(M,)``.
+        """
+        flat = torch.cat([level.flatten(1) for level in maps], 1)
+        channels = flat.shape[1] // len(self.order)
+        cells = self.cells[rows]
+        first = (self.order[rows] - cells) * channels + cells + images * flat.shape[1]
+        steps = torch.arange(channels, device=flat.device)
+        return flat.take(first[:, None] + self.areas[rows, None] * steps)
 
 
 def _take(rows: Rows, index: Tensor) -> Rows:

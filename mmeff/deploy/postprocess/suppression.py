@@ -7,12 +7,14 @@ thousands, need not be compared.
 
 from functools import partial
 
+import numpy as np
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torchvision.ops import nms
 
-from mmeff.ops.nms import nms
+from mmeff.ops.precision import widen
 
 ROUND = 4  # times the boxes wanted are compared first, and more by this factor later
 
@@ -87,10 +89,11 @@ def best_kept(
     order = scores.sort(descending=True)[1]
     # far from each other where classes differ, exactly as in mmcv
     boxes = boxes + (labels.to(boxes) * (boxes.max() + 1))[:, None]
+    threshold = float(np.float32(iou_threshold))  # as mmcv's compiled code compares
     count = most
     while True:
         count *= ROUND
         first = order[:count]
-        kept = nms(boxes[first], scores[first], iou_threshold, 0)
+        kept = nms(*widen(boxes[first], scores[first]), threshold)
         if len(kept) >= most or count >= len(order):
             return first[kept[:most]]
