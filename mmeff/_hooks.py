@@ -14,10 +14,11 @@ from mmeff.autoload import serve_mmcv_ext
 
 # upstream module -> files of mmeff/compat whose apply(module) mends it
 PATCHES = {
-    'mmengine.config.config': ('packages', 'config_names'),
+    'mmengine.config.config': ('packages', 'config_names', 'atomic_write'),
     'mmengine.config.utils': ('config_names',),
     'mmengine.dist.utils': ('cpu_ddp',),
     'mmengine.fileio.backends.local_backend': ('atomic_write',),
+    'mmengine.hooks.checkpoint_hook': ('atomic_write',),
     'mmengine.hub.hub': ('packages', 'config_names'),
     'mmengine.model.wrappers.distributed': ('cpu_ddp',),
     'mmengine.optim.optimizer.amp_optimizer_wrapper': ('cpu_amp',),

@@ -14,7 +14,7 @@ from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
-from mmeff.errors import UserError
+from mmeff.errors import UserError, escape
 
 TOOLS = Path(__file__).parent / '.mim' / 'tools'
 
@@ -120,14 +120,14 @@ def _select_device(argv: Sequence[str]) -> None:
 def run(
     main: Callable[[Sequence[str]], None], argv: Sequence[str] | None = None
 ) -> int:
-    """Run a tool's `main`; a `UserError` becomes one message and exit status 2."""
+    """Run a tool's `main`; a `UserError` becomes one message and its exit status."""
     argv = sys.argv[1:] if argv is None else argv
     try:
         _select_device(argv)
         main(argv)
     except UserError as error:
         print(f'error: {_own_message(error)}', file=sys.stderr)
-        return 2
+        return error.status
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         return 130
@@ -144,10 +144,14 @@ def run(
 
 
 def _own_message(error: UserError) -> str:
-    """The message alone: one raised in a DataLoader worker carries its traceback."""
+    """The message alone: one raised in a DataLoader worker carries its traceback.
+
+    It may name files of strangers, whose names may have characters that act on a terminal.
+    """
     text = str(error)
-    marker = f'{UserError.__name__}: '
-    return text.rpartition(marker)[2].strip() if text.startswith('Caught ') else text
+    if text.startswith('Caught '):
+        text = text.rpartition(f'{UserError.__name__}: ')[2].strip()
+    return '\n'.join(map(escape, text.split('\n')))
 
 
 def _load_tool(path: Path):

@@ -1,10 +1,13 @@
 """Find and read configs, with messages instead of tracebacks."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+import yaml
 from mmengine.config import Config
+from mmengine.fileio.handlers import yaml_handler
 
 from mmeff.errors import UserError
 
@@ -67,10 +70,25 @@ def load_config(
 
 def _read(path: str) -> Config:
     try:
-        return Config.fromfile(path)
+        with _plain_yaml():
+            return Config.fromfile(path)
     except UserError:
         raise
     except Exception as error:  # a config is code: anything may go wrong in it
         raise UserError(
             f'config {path} cannot be read: {type(error).__name__}: {error}'
         ) from error
+
+
+@contextmanager
+def _plain_yaml() -> Iterator[None]:
+    """Lets mmengine read YAML without tags that call Python (`!!python/object/apply`).
+
+    The names in a config are still looked up and called: it is code in any format.
+    """
+    original = yaml_handler.Loader
+    yaml_handler.Loader = yaml.SafeLoader
+    try:
+        yield
+    finally:
+        yaml_handler.Loader = original

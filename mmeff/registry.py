@@ -14,6 +14,7 @@ from mmengine.registry import Registry
 _LOCATIONS = {
     'DATASETS': ['mmeff.datasets.coco_dataset'],
     'HOOKS': ['mmeff.engine'],
+    'LOOPS': ['mmeff.engine'],
     'METRICS': ['mmeff.evaluation.metrics'],
     'MODELS': ['mmeff.models'],
     'TASK_UTILS': ['mmeff.models'],

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-DOWNSTREAM = Path(__file__).parent / 'downstream'
+# The project that examples/ shows is the one that the tests build on.
+DOWNSTREAM = Path(__file__).parents[1] / 'examples' / 'downstream'
 
 
 def clean_env() -> dict[str, str]:

@@ -5,6 +5,7 @@ examples:
   train vovnet39_maskrcnn.py --data path/to/folder    COCO, VOC or YOLO layout
   train vovnet39_maskrcnn.py --data shapes --preset quick --amp
   train vovnet39_maskrcnn.py --data shapes --resume
+  train vovnet39_maskrcnn.py --data shapes --ema --early-stop 5 --nan-guard skip
 """
 
 from mmeff.cli import add_data, config_parser, run
@@ -25,6 +26,32 @@ def main(argv=None) -> None:
         '--auto-scale-lr',
         action='store_true',
         help='scale the rate with the batch size, where the config does not do it',
+    )
+    parser.add_argument(
+        '--accumulate',
+        type=int,
+        metavar='BATCHES',
+        help='make one step of the gradients of so many batches',
+    )
+    parser.add_argument(
+        '--ema',
+        nargs='?',
+        const=True,
+        default=False,
+        type=float,
+        metavar='MOMENTUM',
+        help='evaluate and save averaged weights (momentum: 0.0002)',
+    )
+    parser.add_argument(
+        '--early-stop',
+        type=int,
+        metavar='PATIENCE',
+        help='stop after so many evaluations in a row without a better metric',
+    )
+    parser.add_argument(
+        '--nan-guard',
+        choices=['stop', 'skip'],
+        help='what to do when a loss or gradient is not finite (default: stop)',
     )
     parser.add_argument(
         '--resume',

@@ -15,6 +15,7 @@ from mmeff.evaluation.errors import Errors, find_errors
 from mmeff.evaluation.read import Inputs, read_inputs
 from mmeff.reporting.analysis import write_figures
 from mmeff.reporting.analysis_page import make_analysis_page
+from mmeff.whole_file import whole_file
 
 FORMAT_VERSION = 1
 THRESHOLD = 0.5  # of the overlap, for all but AP
@@ -132,8 +133,10 @@ def _write(content: dict, out: Path) -> list[Path]:
         out.mkdir(parents=True, exist_ok=True)
         figures = write_figures(content, out)
         data, page = out / 'analysis.json', out / 'analysis.html'
-        data.write_text(json.dumps(content, indent=1, allow_nan=False), 'utf-8')
-        page.write_text(make_analysis_page(content, figures), 'utf-8')
+        with whole_file(data) as file:
+            file.write_text(json.dumps(content, indent=1, allow_nan=False), 'utf-8')
+        with whole_file(page) as file:
+            file.write_text(make_analysis_page(content, figures), 'utf-8')
     except OSError as error:
         raise UserError(f'cannot write {out}: {error.strerror}') from error
     return [page, data, *figures]

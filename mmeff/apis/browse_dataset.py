@@ -19,6 +19,7 @@ from mmeff.config import load_config
 from mmeff.datasets import adopt, read_folder
 from mmeff.datasets.files import new_folder
 from mmeff.errors import UserError
+from mmeff.whole_file import whole_file
 
 TILE, GAP = 320, 8  # longer side of a picture on the contact sheet, pixels
 PAIRS_A_ROW = 3
@@ -161,4 +162,5 @@ def _write(file: Path, picture: np.ndarray) -> None:
     done, data = cv2.imencode('.png', picture)
     if not done:
         raise UserError(f'{file.name}: OpenCV cannot write this picture')
-    file.write_bytes(data.tobytes())
+    with whole_file(file) as unfinished:
+        unfinished.write_bytes(data.tobytes())

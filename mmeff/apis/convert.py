@@ -1,6 +1,5 @@
 """Published weights in, a file in mmeff's own layout out."""
 
-import os
 from pathlib import Path
 
 import torch
@@ -10,6 +9,7 @@ from mmeff.checkpoints.backbone import load_backbone_weights
 from mmeff.errors import UserError
 from mmeff.models import backbones
 from mmeff.models.backbones.base import Backbone
+from mmeff.whole_file import whole_file
 
 
 def convert_backbone(
@@ -37,13 +37,11 @@ def convert_backbone(
     model = _build(family, options)
     load_backbone_weights(model, checkpoint, prefix)
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    unfinished = f'{out}.unfinished'
-    if out.endswith('.pth'):
-        torch.save(state, unfinished)
-    else:
-        save_file(state, unfinished, metadata={'format': 'pt'})
-    os.replace(unfinished, out)
+    with whole_file(out) as unfinished:
+        if unfinished.suffix == '.pth':
+            torch.save(state, unfinished)
+        else:
+            save_file(state, unfinished, metadata={'format': 'pt'})
     return f'wrote {len(state)} tensors to {out}'
 
 

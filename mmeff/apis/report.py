@@ -10,6 +10,7 @@ from mmeff.reporting.page import make_page
 from mmeff.reporting.plots import write_plots
 from mmeff.reporting.rows import Report, make_report
 from mmeff.reporting.text import for_csv, for_markdown
+from mmeff.whole_file import whole_file
 
 
 @dataclass(frozen=True)
@@ -55,13 +56,14 @@ def _write(made: Report, choices: list[Choice], out: Path) -> list[Path]:
     }
     try:
         if out.suffix in makers:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(makers[out.suffix](), 'utf-8')
+            with whole_file(out) as file:
+                file.write_text(makers[out.suffix](), 'utf-8')
             return [out]
         out.mkdir(parents=True, exist_ok=True)
         paths = [out / name for name in ('table.md', 'table.csv', 'report.html')]
         for path in paths:
-            path.write_text(makers[path.suffix](), 'utf-8')
+            with whole_file(path) as file:
+                file.write_text(makers[path.suffix](), 'utf-8')
         return paths + write_plots(made, out / 'figures')
     except OSError as error:
         raise UserError(f'cannot write {out}: {error.strerror}') from error

@@ -1,6 +1,7 @@
 """Build a Runner and run it, with the errors of data and config as messages."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from mmengine.runner import Runner
 
 from mmeff.datasets import adopt
 from mmeff.engine.console import build_quietly
+from mmeff.engine.faults import describe_fault
 from mmeff.errors import UserError
 
 
@@ -17,6 +19,8 @@ def prepare(cfg: Config, work_dir, data, classes, cfg_options, launcher) -> Conf
     """Settings that training and testing share, in the order of their precedence."""
     cfg.work_dir = str(work_dir or Path('work_dirs') / Path(cfg.filename).stem)
     cfg.launcher = launcher
+    _check_writable(Path(cfg.work_dir))
+    _set_train_loop(cfg)
     if data is not None:
         lines = adopt(cfg, data, cfg.work_dir, classes=classes)
         if os.environ.get('RANK', '0') == '0':  # before the process group exists
@@ -32,6 +36,27 @@ def prepare(cfg: Config, work_dir, data, classes, cfg_options, launcher) -> Conf
         if loader and loader.get('num_workers') == 0:  # torch refuses the pair
             loader.persistent_workers = False
     return cfg
+
+
+def _check_writable(work_dir: Path) -> None:
+    """Raise now what the first checkpoint would find out after an epoch."""
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise UserError(
+            f'work dir {work_dir}: nothing can be written there ({error.strerror}). '
+            'Choose another with --work-dir, or mend its rights or its disk'
+        ) from error
+
+
+def _set_train_loop(cfg: Config) -> None:
+    """Take the loop that can be resumed in the middle of an epoch for mmengine's."""
+    loop = cfg.get('train_cfg') or {}
+    if loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch') is True:
+        loop.pop('by_epoch', None)
+        loop.type = 'mmeff.EpochTrainLoop'
 
 
 def build_runner(cfg: Config) -> Runner:
@@ -58,6 +83,11 @@ def friendly_errors() -> Iterator[None]:
             '(`*_dataloader.dataset.data_root`), or train on a folder of yours with '
             '--data PATH'
         ) from error
+    except OSError as error:
+        fault = describe_fault(error)
+        if fault is None:
+            raise
+        raise UserError(fault) from error
     except AssertionError as error:
         # mmcv's loader asserts that an image was decoded
         _, found, path = str(error).rpartition('failed to load image: ')

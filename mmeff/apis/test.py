@@ -55,7 +55,7 @@ def test(
         precision: Of the backend: 'fp32', 'bf16' or 'fp16'.
 
     Returns:
-        The metrics, 0 to 1, such as `{'coco/bbox_mAP': 0.41, ...}`; also written to
+        The metrics by name, 0 to 1, such as `coco/bbox_mAP`; also written to
         `<work_dir>/metrics.json`, of another backend than mmdet to
         `metrics__<backend>__<precision>.json`.
 
@@ -77,7 +77,7 @@ def test(
     runner = build_runner(cfg)
     exported = checkpoint if is_exported(checkpoint) else None
     if exported is None:
-        load_detector_weights(runner.model, str(checkpoint))
+        load_detector_weights(_detector(runner), str(checkpoint))
     if backend != BASELINE:
         backend = _use_backend(runner, backend, precision, exported)
         precision = 'fp32' if backend == BASELINE else precision
@@ -111,6 +111,11 @@ def _digest(checkpoint: str | Path) -> str | None:
     return known or file_sha256(checkpoint)
 
 
+def _detector(runner: Runner) -> nn.Module:
+    """Without what wraps it in a distributed run."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
 def _use_backend(
     runner: Runner, backend: str, precision: str, exported: str | Path | None
 ) -> str:
@@ -118,7 +123,7 @@ def _use_backend(
 
     The model stays where it is: hooks of the runner may want its parameters.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = _detector(runner)
     model.eval().cfg = runner.cfg
     with friendly_errors():
         model.dataset_meta = runner.test_dataloader.dataset.metainfo

@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import torch
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from mmeff.apis import train_flags
 from mmeff.apis.runner import build_runner, friendly_errors, prepare
 from mmeff.config import load_config
+from mmeff.engine import AccumulationHook, MeanLossHook
+from mmeff.engine.checkpoints import newest_whole
+from mmeff.engine.interruption import nothing_lost
 from mmeff.errors import UserError
 
 
@@ -19,6 +23,10 @@ def train(
     amp: bool = False,
     channels_last: bool = False,
     auto_scale_lr: bool = False,
+    accumulate: int | None = None,
+    ema: float | bool = False,
+    early_stop: int | None = None,
+    nan_guard: str | None = None,
     resume: str | None = None,
     launcher: str = 'none',
     cfg_options: dict | None = None,
@@ -36,6 +44,12 @@ def train(
         channels_last: Keep the channels of a pixel side by side in memory.
         auto_scale_lr: Scale the learning rate with the batch size, where the config does
             not do so by itself.
+        accumulate: Batches whose gradients make one step.
+        ema: Evaluate and save averaged weights, with this momentum or, for True, the
+            config's or 0.0002.
+        early_stop: Stop after so many evaluations in a row without a better metric.
+        nan_guard: 'stop' or 'skip' where a loss or gradient is not finite; by default
+            what the config says, which is 'stop'.
         resume: 'auto' to go on from the latest checkpoint in `work_dir`, or a path.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         cfg_options: Settings to override, with dotted keys.
@@ -50,10 +64,17 @@ def train(
     cfg = load_config(config, cfg_options, preset)
     cfg = prepare(cfg, work_dir, data, classes, cfg_options, launcher)
     if amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        train_flags.set_amp(cfg)
     if auto_scale_lr:
-        _enable_auto_scale_lr(cfg)
+        train_flags.set_auto_scale_lr(cfg)
+    if accumulate is not None:
+        train_flags.set_accumulate(cfg, accumulate)
+    if ema is not False:
+        train_flags.set_ema(cfg, None if ema is True else ema)
+    if early_stop is not None:
+        train_flags.set_early_stop(cfg, early_stop)
+    if nan_guard is not None:
+        train_flags.set_nan_guard(cfg, nan_guard)
     if resume is not None:
         _set_resume(cfg, resume)
     runner = build_runner(cfg)
@@ -63,19 +84,13 @@ def train(
     line = describe_rate(cfg, runner.world_size)
     if line is not None:
         runner.logger.info(line)
-    with friendly_errors():
+    if runner.world_size > 1:
+        runner.register_hook(MeanLossHook())
+    with friendly_errors(), nothing_lost(runner):
         _check_steps(runner)
+        _end_epochs_with_a_step(runner)
         runner.train()
     return runner
-
-
-def _enable_auto_scale_lr(cfg) -> None:
-    if 'base_batch_size' not in cfg.get('auto_scale_lr', {}):
-        raise UserError(
-            '--auto-scale-lr: the config does not say for which batch size its learning '
-            'rate is meant; add auto_scale_lr=dict(base_batch_size=N)'
-        )
-    cfg.auto_scale_lr.enable = True
 
 
 def _count_accumulated(runner: Runner) -> None:
@@ -88,6 +103,12 @@ def _count_accumulated(runner: Runner) -> None:
     if times > 1 and 'base_batch_size' in scaling:
         scaling['base_batch_size'] /= times
         runner.auto_scale_lr = scaling
+
+
+def _end_epochs_with_a_step(runner: Runner) -> None:
+    counts = runner.cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+    if counts > 1 and isinstance(runner.train_loop, EpochBasedTrainLoop):
+        runner.register_hook(AccumulationHook(counts))
 
 
 def describe_rate(cfg, world_size: int) -> str | None:
@@ -128,7 +149,19 @@ def _set_resume(cfg, resume: str) -> None:
         if not Path(resume).is_file():
             raise UserError(f'--resume {resume}: no such file')
         cfg.load_from = resume
-    elif find_latest_checkpoint(cfg.work_dir) is None:
+        return
+    newest, damaged = newest_whole(cfg.work_dir)
+    for path in damaged:
+        print(f'{path} is damaged or cut off, and left out')
+    if newest is not None:
+        cfg.load_from = str(newest)
+    elif damaged:
+        raise UserError(
+            f'no checkpoint in {cfg.work_dir} is whole; without --resume the training '
+            'starts again'
+        )
+    else:
+        cfg.resume = False
         print(
             f'nothing to resume in {cfg.work_dir}: training starts from the beginning'
         )

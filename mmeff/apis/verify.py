@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 from mmengine.logging import MMLogger
@@ -16,6 +15,7 @@ from mmeff.fidelity.page import detectors_page, fidelity_page, speed_page
 from mmeff.fidelity.row import Row
 from mmeff.fidelity.speed import Speed, compare_speed
 from mmeff.profiling.environment import describe_environment
+from mmeff.whole_file import whole_file
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
 
@@ -138,5 +138,5 @@ def _environment(batch_size: int) -> str:
 
 
 def _write(out: str, text: str) -> None:
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
-    Path(out).write_text(text, 'utf-8')
+    with whole_file(out) as file:
+        file.write_text(text, 'utf-8')

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
+from mmeff.checkpoints.safe import without_code
 from mmeff.errors import UserError
 
 
@@ -32,16 +33,19 @@ def split_checkpoint(content, name: str) -> tuple[dict, dict]:
     """State dict and meta of what was read from a file called `name`.
 
     Raises:
-        UserError: The content is no dictionary of tensors.
+        UserError: The content is no dictionary of tensors, or what it says of the data is
+            none.
     """
-    if not isinstance(content, Mapping):
-        raise UserError(
-            f'checkpoint {name} holds a {type(content).__name__}; expected a dictionary '
-            "with 'state_dict', or a state dict"
-        )
+    content = without_code(content, name)
     state = content.get('state_dict', content)
     state = {key.removeprefix('module.'): value for key, value in state.items()}
-    return state, content.get('meta', {}) if 'state_dict' in content else {}
+    meta = content.get('meta', {}) if 'state_dict' in content else {}
+    if not isinstance(meta.get('dataset_meta', {}), Mapping):
+        raise UserError(
+            f"checkpoint {name}: its 'dataset_meta' is no dictionary; expected classes "
+            'and palette'
+        )
+    return state, meta
 
 
 def check_fit(state: Mapping, model: nn.Module, name: str) -> None:
@@ -76,7 +80,7 @@ def compare(state: Mapping, model: nn.Module) -> tuple[list[str], list[str], lis
     for key, value in model.state_dict().items():
         if key.endswith('num_batches_tracked'):
             continue
-        if key not in state:
+        if not isinstance(state.get(key), Tensor):
             missing.append(key)
         elif state[key].shape != value.shape:
             found, expected = tuple(state[key].shape), tuple(value.shape)

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from mmeff.datasets.check import Check
 from mmeff.errors import UserError
+from mmeff.whole_file import whole_file
 
 COCO_SIZES = {'small': 32, 'large': 96}  # limits of COCO's area ranges, px
 NUM_BINS = 50
@@ -41,7 +42,8 @@ def write_figures(check: Check, folder: str | Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, figure in (('box_sizes', sizes), ('aspect_ratios', ratios)):
-            figure.savefig(folder / f'{name}.png', dpi=120)
+            with whole_file(folder / f'{name}.png') as file:
+                figure.savefig(file, dpi=120)
     except OSError as error:
         raise UserError(f'{folder}: cannot be written ({error})') from error
     return [folder / 'box_sizes.png', folder / 'aspect_ratios.png']

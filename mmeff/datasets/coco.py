@@ -15,11 +15,11 @@ from mmeff.datasets.files import (
     WRONG_SIZE,
     first_three,
     read_json,
-    read_sizes,
     require_files,
     require_inside,
 )
 from mmeff.datasets.findings import STRICT, Defect, Strict
+from mmeff.datasets.image_files import read_sizes
 from mmeff.datasets.raw import SPLIT_FOLDERS, SPLITS, RawData, RawSplit
 
 # Files of the COCO site that annotate something else than instances.

@@ -7,8 +7,9 @@ written as text are told too, and read.
 from collections.abc import Callable
 from pathlib import Path
 
-from mmeff.datasets.findings import STRICT, Defect, Strict, escape
+from mmeff.datasets.findings import STRICT, Defect, Strict
 from mmeff.datasets.rules import brief, is_number, number_in
+from mmeff.errors import escape
 
 STRUCTURE, TYPE = 'wrong structure', 'wrong type'
 NEEDED = {

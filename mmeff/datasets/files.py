@@ -4,25 +4,21 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path, PurePosixPath
 
 import msgspec
-from PIL import Image, UnidentifiedImageError
+import psutil
 
-from mmeff.datasets.findings import STRICT, Defect, Strict, escape
-from mmeff.errors import UserError
+from mmeff.datasets.findings import STRICT, Defect, Strict
+from mmeff.errors import UserError, escape
+from mmeff.whole_file import whole_file
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
-EXIF_ORIENTATION = 0x0112
-NUM_THREADS = 8
-FEW = 50  # files for which starting threads takes longer than it saves
-END_MARKERS = {'JPEG': b'\xff\xd9', 'PNG': b'IEND'}
-TAIL_BYTES = 4096
 MAX_JSON_BYTES = 2 * 2**30
+# Memory of what each of these in a json text makes at most, in bytes.
+MEMORY_OF = {b'{': 200, b'[': 80, b',': 40, b':': 40, b'"': 12}
 UNREADABLE, OUTSIDE = 'unreadable annotations', 'path outside the folder'
 WRONG_SIZE = (
     'give another width x height than the image has when it is loaded (EXIF turn '
@@ -141,86 +137,6 @@ def _note_links(files: Sequence[Path], roots: Sequence[Path], found: Strict) -> 
                 found.note(OUTSIDE, file, '', f'is a link to {target}')
 
 
-def read_sizes(
-    files: Sequence[Path], source: Path, found: Strict = STRICT
-) -> list[tuple[int, int] | None]:
-    """Read (width, height) of each image from its header, as a detector sees it.
-
-    A picture that its EXIF tag turns by 90 degrees is loaded turned by OpenCV, so
-    its width and height are swapped here too. The end of the file is looked at as well,
-    for a file that was cut off still has its header.
-
-    Args:
-        files: Image files; those that do not exist get None.
-        source: The annotation file or folder that names them, for the message.
-        found: Is told those that cannot be read; they get None.
-
-    Raises:
-        UserError: From `found`; gives the count and the first three.
-    """
-    sizes = in_threads(partial(_read_size, decode=found.decode), files)
-    broken = [
-        (file, size)
-        for file, size in zip(files, sizes, strict=True)
-        if isinstance(size, str)
-    ]
-    if broken:
-        found.refuse(
-            f'{source}: {len(broken)} of {len(files)} images cannot be read: '
-            f'{first_three([f"{file} ({reason})" for file, reason in broken])}; replace '
-            'them, or take them out of the annotations',
-            *(
-                Defect('unreadable image', str(file), '', reason)
-                for file, reason in broken
-            ),
-        )
-    return [None if isinstance(size, str) else size for size in sizes]
-
-
-def in_threads(function: Callable, files: Sequence[Path]) -> list:
-    """What the function gives for each file; many files are read at the same time."""
-    if len(files) < FEW:
-        return [function(file) for file in files]
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
-        return list(pool.map(function, files))
-
-
-def _read_size(file: Path, decode: bool) -> tuple[int, int] | str | None:
-    """(width, height); the reason why there is none; None for a missing file."""
-    try:
-        if not os.path.isfile(file):
-            return None
-        if os.path.getsize(file) == 0:
-            return 'empty file'
-        with Image.open(file) as image:
-            # asked for the tags of a PNG without any, PIL decodes all of it
-            has_tags = image.format != 'PNG' or 'exif' in image.info
-            turned = has_tags and image.getexif().get(EXIF_ORIENTATION, 1) >= 5
-            width, height = image.size
-            if decode or not _has_end(file, image.format):
-                image.load()
-    except UnidentifiedImageError:
-        return 'no image format that PIL knows'
-    # damaged files make PIL raise nearly anything
-    except Exception as error:
-        return str(error) or type(error).__name__
-    return (height, width) if turned else (width, height)
-
-
-def _has_end(file: Path, form: str) -> bool:
-    """True when the end of a JPEG or PNG file is where it should be.
-
-    Neither marker can occur within the compressed pixels, and some programs write
-    more after it.
-    """
-    marker = END_MARKERS.get(form)
-    if marker is None:
-        return False
-    with open(file, 'rb') as stream:
-        stream.seek(max(0, os.path.getsize(file) - TAIL_BYTES))
-        return marker in stream.read()
-
-
 def first_three(names: Sequence[str]) -> str:
     """The first three names, and dots when there are more."""
     return escape(', '.join(names[:3])) + (', ...' if len(names) > 3 else '')
@@ -234,21 +150,51 @@ def read_json(file: Path, found: Strict = STRICT) -> object:
             json.
     """
     try:
+        require_regular(file)
         size = file.stat().st_size
         if size > MAX_JSON_BYTES:
             raise ValueError(
                 f'{size / 2**30:.1f} GiB, which would fill the memory; at most '
                 f'{MAX_JSON_BYTES / 2**30:.0f} GiB are read, divide the file'
             )
-        return parse_json(file.read_bytes())
+        data = file.read_bytes()
+        _require_memory(data)
+        return parse_json(data)
+    except MemoryError:
+        reason = 'cannot be read as json (there is not enough memory)'
     except (OSError, ValueError, RecursionError) as error:
         reason = f'cannot be read as json ({error})'
-        found.refuse(
-            f'{file}: {reason}; expected a complete COCO annotation file, copy or export '
-            'it again',
-            Defect(UNREADABLE, str(file), '', reason),
+    found.refuse(
+        f'{file}: {reason}; expected a complete COCO annotation file, copy or export '
+        'it again',
+        Defect(UNREADABLE, str(file), '', reason),
+    )
+    return None
+
+
+def require_regular(file: Path) -> None:
+    """Check that it is a file, and no pipe or device that never ends.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if file.exists() and not file.is_file():
+        raise ValueError('it is no regular file')
+
+
+def _require_memory(data: bytes) -> None:
+    """Check that the content of a json text fits into the memory that is free.
+
+    Raises:
+        ValueError: It might not.
+    """
+    needed = sum(data.count(char) * size for char, size in MEMORY_OF.items())
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise ValueError(
+            f'its content takes up to {needed / 2**30:.1f} GiB of memory, '
+            f'{free / 2**30:.1f} GiB are free'
         )
-        return None
 
 
 def parse_json(data: bytes) -> object:
@@ -266,13 +212,8 @@ def parse_json(data: bytes) -> object:
 
 def write_json(file: Path, content: dict) -> None:
     """Write a json file that is either complete or not there (atomic replace)."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f'.{file.name}-{uuid.uuid4().hex[:12]}')
-    try:
+    with whole_file(file) as unfinished:
         unfinished.write_text(json.dumps(content))
-        os.replace(unfinished, file)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def link_or_copy(file: Path, new: Path) -> None:
@@ -327,7 +268,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f'{folder}: exists; nothing is overwritten, name a new folder')
-    unfinished = folder.with_name(f'.{folder.name}-{uuid.uuid4().hex[:12]}')
+    unfinished = folder.with_name(f'.{uuid.uuid4().hex[:12]}')
     try:
         unfinished.mkdir(parents=True)
         yield unfinished

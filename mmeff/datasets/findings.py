@@ -7,7 +7,7 @@ training and `tools/check_data.py` know the same rules.
 from collections import Counter
 from dataclasses import dataclass
 
-from mmeff.errors import UserError
+from mmeff.errors import UserError, escape
 
 MAX_KEPT = 1000  # defects of one kind that are listed; all are counted
 
@@ -83,12 +83,3 @@ class Findings(Strict):
 
 
 STRICT = Strict()
-
-
-def escape(text: str) -> str:
-    """The text on one line, without characters that would act on a terminal."""
-    if text.isprintable():
-        return text
-    return ''.join(
-        c if c.isprintable() else c.encode('unicode_escape').decode() for c in text
-    )

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
-from mmeff.datasets.files import in_threads
 from mmeff.datasets.findings import Findings
+from mmeff.datasets.image_files import in_threads
 from mmeff.datasets.raw import RawData, RawSplit
 
 END_BYTES = 4096

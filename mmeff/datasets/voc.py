@@ -20,17 +20,19 @@ from mmeff.datasets.files import (
     WRONG_SIZE,
     first_three,
     index_images,
-    read_sizes,
     require_files,
     require_inside,
+    require_regular,
 )
 from mmeff.datasets.findings import STRICT, Defect, Strict, escape
+from mmeff.datasets.image_files import read_sizes
 from mmeff.datasets.raw import SPLIT_FOLDERS, SPLITS, Instance, Picture, RawData
 from mmeff.datasets.rules import MAX_INT, number_in
 
 XML_FOLDERS = ('Annotations', 'annotations', 'xmls', 'labels', '.')
 IMAGE_FOLDERS = ('JPEGImages', 'images', 'Images', '.')
-MAX_XML_BYTES = 64 * 2**20  # a picture with 200,000 objects
+MAX_XML_BYTES = 16 * 2**20  # a picture with 50,000 objects
+MAX_XML_DEPTH = 50  # VOC files need 4
 
 
 @dataclass(frozen=True)
@@ -198,7 +200,23 @@ def _pair(base: Path, xmls: list[Path]) -> list[_Entry]:
 
 
 class _PlainBuilder(ET.TreeBuilder):
-    """Builds the tree, but refuses a document type (where entities are declared)."""
+    """Builds the tree, but not an endless one.
+
+    A document type, where entities are declared, is refused, and deep nesting: an element
+    takes twenty times the memory of its text.
+    """
+
+    depth = 0
+
+    def start(self, tag, attributes):
+        self.depth += 1
+        if self.depth > MAX_XML_DEPTH:
+            raise ValueError(f'more than {MAX_XML_DEPTH} elements in each other')
+        return super().start(tag, attributes)
+
+    def end(self, tag):
+        self.depth -= 1
+        return super().end(tag)
 
     def doctype(self, name, pubid, system):
         raise ValueError('a document type declaration, which is not accepted')
@@ -210,9 +228,10 @@ def _parse(file: Path) -> ET.Element:
     Raises:
         ValueError: The file is no plain XML, or none of the VOC format.
     """
-    if file.stat().st_size > MAX_XML_BYTES:
-        raise ValueError(f'cannot be read: more than {MAX_XML_BYTES >> 20} MiB')
     try:
+        require_regular(file)
+        if file.stat().st_size > MAX_XML_BYTES:
+            raise ValueError(f'more than {MAX_XML_BYTES >> 20} MiB')
         root = ET.parse(file, ET.XMLParser(target=_PlainBuilder())).getroot()
     except (OSError, ET.ParseError, ValueError, LookupError) as error:
         raise ValueError(f'cannot be read as VOC annotation ({error})') from error

@@ -19,14 +19,15 @@ from mmeff.datasets.files import (
     first_three,
     index_images,
     is_image,
-    read_sizes,
     require_files,
     require_inside,
+    require_regular,
 )
-from mmeff.datasets.findings import STRICT, Defect, Strict, escape
+from mmeff.datasets.findings import STRICT, Defect, Strict
+from mmeff.datasets.image_files import read_sizes
 from mmeff.datasets.raw import SPLIT_FOLDERS, SPLITS, Instance, Picture, RawData
 from mmeff.datasets.rules import brief
-from mmeff.errors import UserError
+from mmeff.errors import UserError, escape
 
 NAME_FILES = ('classes.txt', 'labels/classes.txt', 'obj.names')
 # Coordinates this far outside of the image are rounding; more is another format.
@@ -90,6 +91,7 @@ class _PlainLoader(yaml.SafeLoader):
 
 def _read_yaml(file: Path, found: Strict) -> object:
     try:
+        require_regular(file)
         if file.stat().st_size > MAX_YAML_BYTES:
             raise ValueError('more than 1 MiB')
         return yaml.load(file.read_text(encoding='utf-8'), _PlainLoader)

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from mmeff.datasets.files import IMAGE_SUFFIXES, is_image
+from mmeff.datasets.image_files import FORMATS
 from mmeff.errors import UserError
 
 VIDEO_SUFFIXES = (
@@ -284,12 +285,15 @@ def read_frames(
 
 
 def _check_header(file: Path) -> None:
-    """Refuse what is no picture, and pictures that would fill the memory."""
+    """Refuse what is no picture, and pictures that would fill the memory.
+
+    Only formats that are decoded without another program are known here.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             warnings.simplefilter('error', Image.DecompressionBombWarning)
-            Image.open(file).close()
+            Image.open(file, formats=FORMATS).close()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise UserError(
             f'{file}: {str(error).split(",")[0]}; cut it into tiles, or raise '
@@ -301,7 +305,8 @@ def _check_header(file: Path) -> None:
             f'{file}: {f"its {size} bytes are" if size else "an empty file,"} no picture '
             f'in a known format; expected one of {" ".join(IMAGE_SUFFIXES)}'
         ) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    # damaged files make PIL raise nearly anything
+    except Exception as error:
         reason = getattr(error, 'strerror', None) or error
         raise UserError(f'{file}: cannot be read ({reason})') from error
 

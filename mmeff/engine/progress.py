@@ -28,8 +28,9 @@ class ProgressHook(Hook):
 
     priority = 'VERY_LOW'
 
+    _progress: Progress | None = None
+
     def before_train(self, runner) -> None:
-        self._progress = None
         if not (is_main_process() and sys.stdout.isatty()):
             return
         self._progress = Progress(
@@ -67,6 +68,7 @@ class ProgressHook(Hook):
         )
 
     def after_train(self, runner) -> None:
+        """Also to be called when a training ends by an error: it gives the cursor back."""
         if self._progress is not None:
             self._progress.stop()
             self._redirect_log(runner, sys.stdout)

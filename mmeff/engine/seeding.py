@@ -1,9 +1,9 @@
-"""Randomness that depends on (seed, epoch, rank) alone.
+"""Randomness that depends on (seed, epoch, rank, batch) alone.
 
-A training that is killed and resumed then draws the same numbers in epoch n as one that
-never stopped: the same augmentations, the same sampled RoIs. mmengine seeds once, so a
-resumed run goes on from other random states, and its workers repeat the same
-augmentations in every epoch.
+A training that is killed and resumed then draws the same numbers as one that never
+stopped: the same augmentations, the same sampled RoIs. mmengine seeds once, so a resumed
+run goes on from other random states, and its workers repeat the same augmentations in
+every epoch.
 """
 
 import random
@@ -22,19 +22,34 @@ def _seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def seed_from(*position: int) -> None:
+    """Seed python, numpy and torch, alike for alike numbers and independently otherwise.
+
+    Args:
+        *position: Numbers of at least 0: a seed, and where a training is.
+    """
+    # SeedSequence spreads neighbouring inputs over independent streams.
+    sequence = np.random.SeedSequence(position)
+    _seed_all(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+
+
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
     """Seeds python, numpy and torch at the start of every training epoch.
 
     The seed is the runner's (`randomness=dict(seed=...)`), mixed with epoch and rank.
+    From it torch draws the seeds of the workers, which start anew in each epoch.
+    `mmeff.EpochTrainLoop` seeds before each batch as well.
     """
 
     priority = 'VERY_HIGH'
 
+    def before_train(self, runner) -> None:
+        """Give the sampler the seed of the checkpoint, if the config left it to chance."""
+        runner.train_dataloader.batch_sampler.sampler.seed = runner.seed
+
     def before_train_epoch(self, runner) -> None:
-        # SeedSequence spreads neighbouring inputs over independent streams.
-        sequence = np.random.SeedSequence((runner.seed, runner.epoch, get_rank()))
-        _seed_all(int(sequence.generate_state(1, np.uint64)[0] >> 1))
+        seed_from(runner.seed, runner.epoch, get_rank())
 
 
 def seed_worker(worker_id: int, _scope_: str | None = None) -> None:

@@ -1,11 +1,11 @@
 """Write files whole or not at all."""
 
 import json
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
+from mmeff import whole_file as atomically
 from mmeff.errors import UserError
 
 FORMAT_VERSION = 1
@@ -18,17 +18,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Raises:
         UserError: The file cannot be written.
     """
-    path = Path(path)
-    unfinished = path.with_name(f'.{os.getpid()}.{path.name}')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield unfinished
-        os.replace(unfinished, path)
+        with atomically.whole_file(path) as unfinished:
+            yield unfinished
     except OSError as error:
         raise UserError(f'cannot write {path}: {error.strerror}') from error
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
 
 
 def write_json(content: dict, path: str | Path) -> None:

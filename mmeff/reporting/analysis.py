@@ -11,8 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mmeff.reporting.plots import FRONT, INK, OTHER, STYLE
-from mmeff.reporting.rows import clean
+from mmeff.reporting.rows import name_text
 from mmeff.reporting.table import DASH
+from mmeff.whole_file import whole_file
 
 COLUMNS = (
     ('objects', 'objects', 'd'),
@@ -34,7 +35,7 @@ def class_lines(content: dict) -> list[list[str]]:
     for row in [*content['classes'], content['all']]:
         values = [(row[key], form) for key, _, form in COLUMNS]
         texts = [DASH if value is None else f'{value:{form}}' for value, form in values]
-        lines.append([clean(row['name']), *texts])
+        lines.append([name_text(row['name']), *texts])
     return lines
 
 
@@ -72,7 +73,8 @@ def write_figures(content: dict, folder: Path) -> list[Path]:
     with matplotlib.rc_context({**STYLE, 'text.parse_math': False}):
         for name, draw in drawn.items():
             paths.append(folder / f'{name}.png')
-            draw().savefig(paths[-1], dpi=120)
+            with whole_file(paths[-1]) as file:
+                draw().savefig(file, dpi=120)
     return paths
 
 
@@ -81,7 +83,7 @@ def _draw_curves(curves: dict, x: str, y: str, title: str) -> Figure:
     axes = figure.add_subplot()
     few = len(curves['classes']) <= FEW_CLASSES
     for name, values in zip(curves['classes'], curves[y], strict=True):
-        style = {'label': clean(name)} if few else {'color': OTHER, 'alpha': 0.5}
+        style = {'label': name_text(name)} if few else {'color': OTHER, 'alpha': 0.5}
         axes.plot(curves[x], values, linewidth=1, **style)
     mean = np.mean(curves[y], 0)
     axes.plot(curves[x], mean, color=INK if few else FRONT, linewidth=2.2, label='mean')
@@ -93,7 +95,7 @@ def _draw_curves(curves: dict, x: str, y: str, title: str) -> Figure:
 
 def _draw_confusion(content: dict) -> Figure:
     matrix = np.array(content['confusion']['matrix'])
-    names = [*(clean(row['name']) for row in content['classes']), 'background']
+    names = [*(name_text(row['name']) for row in content['classes']), 'background']
     side = min(3 + 0.32 * len(names), 18)
     figure = Figure(figsize=(side + 0.8, side), layout='constrained')
     axes = figure.add_subplot()

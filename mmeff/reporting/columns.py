@@ -4,6 +4,7 @@ In the order of the tables of the VoVNet papers: size, cost, energy, speed, accu
 """
 
 from dataclasses import dataclass
+from math import isfinite
 
 from mmeff.reporting.rows import Row, number
 
@@ -48,7 +49,8 @@ class Column:
         value = number(row.metrics, *self.path)
         if value is None or (self.evaluated and value < 0):
             return None
-        return value * self.factor
+        value *= self.factor
+        return value if isfinite(value) else None
 
     def text(self, row: Row) -> str | None:
         value = self.value(row)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmeff.errors import UserError
+from mmeff.whole_file import whole_file
 
 AXES = {'epoch': 'epoch', 'minutes': 'minutes of training'}
 KEYS = ('loss', 'coco/bbox_mAP_50', 'coco/bbox_mAP')
@@ -102,7 +103,8 @@ def plot_curves(
         raise UserError(f'none of {", ".join(keys)} in the logs; they have {known}')
     figure = _figure(runs, names, drawn, axis)
     try:
-        figure.savefig(out, dpi=120)
+        with whole_file(out) as file:
+            figure.savefig(file, dpi=120)
     except (OSError, ValueError) as error:
         raise UserError(f'cannot write {out}: {error}') from error
     return [key for key in keys if key not in drawn]

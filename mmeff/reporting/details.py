@@ -1,5 +1,7 @@
 """What the page shows of one model, as plain data."""
 
+from math import isfinite
+
 from mmeff.reporting.columns import ACCURACIES, format_number
 from mmeff.reporting.rows import Row, clean, doubts, input_text, number
 
@@ -62,8 +64,8 @@ def describe(row: Row) -> dict:
 
 
 def short(value: float | None) -> float | None:
-    """Six digits: the page is no archive, the result files are."""
-    return None if value is None else float(f'{value:.6g}')
+    """Six digits: the page is no archive, the result files are. None for infinity."""
+    return float(f'{value:.6g}') if value is not None and isfinite(value) else None
 
 
 def _dicts(content: dict, key: str) -> list[dict]:

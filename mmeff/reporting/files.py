@@ -10,6 +10,9 @@ from mmeff.profiling.results import SCHEMA_VERSION, read_result
 
 MARK = b'"schema_version"'  # no other JSON file that lies in a work dir has it
 EVALUATION_KEYS = ('config', 'checkpoint', 'checkpoint_sha256', 'metrics')
+MAX_DEPTH = 20
+MAX_BATCH = 10**9
+MAX_BYTES = 64 * 2**20  # a benchmark with all its layers has less than one
 # An evaluation has meant the same since version 1, and takes long to repeat.
 EVALUATION_VERSIONS = range(1, SCHEMA_VERSION + 1)
 
@@ -64,10 +67,13 @@ def _left_out(files: list[Path]) -> str:
 def _read_into(results: Results, path: Path) -> bool:
     """Add a file to the results or to the warnings; False if it is another's file."""
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f'{path}: larger than {MAX_BYTES >> 20} MiB')
         data = path.read_bytes()
         if MARK not in data:
             return False
         content = json.loads(data)
+        _check_depth(content)
         if isinstance(content, dict) and 'settings' in content:
             _check_benchmark(path, content := read_result(path))
             results.benchmarks.append((path, content))
@@ -81,6 +87,20 @@ def _read_into(results: Results, path: Path) -> bool:
     except UserError as error:
         results.warnings.append(f'left out: {error}')
     return True
+
+
+def _check_depth(content: object) -> None:
+    """Refuse what is nested deeper than any result, which Python could not walk through.
+
+    Raises:
+        ValueError: It is.
+    """
+    level = [content] if isinstance(content, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        values = [v.values() if isinstance(v, dict) else v for v in level]
+        level = [x for each in values for x in each if isinstance(x, dict | list)]
+    if level:
+        raise ValueError(f'nested more than {MAX_DEPTH} deep')
 
 
 def _check_evaluation(path: Path, content: object) -> None:
@@ -110,7 +130,7 @@ def _check_benchmark(path: Path, content: dict) -> None:
         and isinstance(content['environment'], dict)
         and all(isinstance(settings.get(key), str) for key in ('device', 'precision'))
         and isinstance(settings.get('batch'), int)
-        and settings['batch'] >= 1
+        and 1 <= settings['batch'] <= MAX_BATCH
         and isinstance(settings.get('image_shape'), list)
     )
     if not good:

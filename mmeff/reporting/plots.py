@@ -13,6 +13,7 @@ from mmeff.reporting.columns import BY_KEY, LATENCY, Column, main_accuracy
 from mmeff.reporting.compare import pareto_front, rank_correlation
 from mmeff.reporting.labels import place_labels
 from mmeff.reporting.rows import Report, Row, Setup
+from mmeff.whole_file import whole_file
 
 # Accuracy against these, with a Pareto front,
 COSTS = tuple(BY_KEY[key] for key in ('fps', 'gflops_per_s', 'energy_j_per_img'))
@@ -146,5 +147,6 @@ def _write(figure: Figure, folder: Path, name: str) -> list[Path]:
     with matplotlib.rc_context(STYLE):
         for path in paths:
             metadata = {'Date': None} if path.suffix == '.svg' else {}
-            figure.savefig(path, metadata=metadata)
+            with whole_file(path) as file:
+                figure.savefig(file, metadata=metadata)
     return paths

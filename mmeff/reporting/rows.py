@@ -14,6 +14,7 @@ from pathlib import Path
 from mmeff.reporting.files import Results, read_files
 
 SPREAD_LIMIT = 3  # percent between rounds, above which a latency is doubtful
+MAX_NAME, MAX_TEXT = 120, 10_000  # characters
 BASELINE = 'mmdet'  # a detector that no backend runs
 
 Identity = tuple[str, str | None, str, str]  # config, weights, backend, precision
@@ -39,7 +40,8 @@ class Setup:
     @property
     def slug(self) -> str:
         """For names of files."""
-        return re.sub(r'[^a-z0-9]+', '-', str(self).lower()).strip('-')
+        words = re.sub(r'[^a-z0-9]+', '-', str(self).lower()).strip('-')
+        return words[:MAX_NAME]
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,19 @@ def number(metrics: dict, *path: str) -> float | None:
 
 
 def clean(text: object) -> str:
-    """Text with a replacement in place of what would steer a terminal or a browser."""
-    return ''.join(c if c.isprintable() else '\ufffd' for c in str(text))
+    """Text with a replacement in place of what would steer a terminal or a browser.
+
+    What is longer than any name is cut: drawing it would take all memory.
+    """
+    text = str(text)
+    text = text if len(text) <= MAX_TEXT else f'{text[:MAX_TEXT]}...'
+    return ''.join(c if c.isprintable() else '\ufffd' for c in text)
+
+
+def name_text(text: object) -> str:
+    """A name as it is shown in tables and figures."""
+    text = clean(text)
+    return text if len(text) <= MAX_NAME else f'{text[:MAX_NAME]}...'
 
 
 def make_report(paths: Sequence[str | Path]) -> Report:
@@ -141,7 +154,7 @@ def join(results: Results) -> Report:
             words = [config, *(run if run != [BASELINE, 'fp32'] else [])]
             rows.append(
                 Row(
-                    name=clean(', '.join(words)),
+                    name=', '.join(map(name_text, words)),
                     config=clean(config),
                     weights=weights,
                     setup=None,
@@ -204,7 +217,7 @@ def _setup(content: dict) -> Setup:
         threads = environment.get('torch_threads')
         device = f'CPU {environment.get("cpu") or "of unknown model"}'
         device += f', {threads} thread{"s" if threads != 1 else ""}' if threads else ''
-    return Setup(clean(device), clean(settings['precision']), settings['batch'])
+    return Setup(name_text(device), name_text(settings['precision']), settings['batch'])
 
 
 def _name(content: dict) -> str:
@@ -221,14 +234,14 @@ def _name(content: dict) -> str:
     ]
     if _backend(settings) != BASELINE:
         options.insert(0, _backend(settings))
-    return clean(', '.join([content['config'], *options]))
+    return ', '.join([name_text(content['config']), *map(name_text, options)])
 
 
 def input_text(row: Row) -> str | None:
     """Height and width of the image before the padding."""
     if row.benchmark is None:
         return None
-    return clean('x'.join(map(str, row.benchmark['settings']['image_shape'])))
+    return name_text('x'.join(map(str, row.benchmark['settings']['image_shape'])))
 
 
 def _weights_text(row: Row) -> str:

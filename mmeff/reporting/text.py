@@ -75,6 +75,6 @@ def for_csv(report: Report) -> str:
 
 
 def _csv_text(text: str | None) -> str:
-    """Text that no spreadsheet takes for a formula."""
+    """Text that no spreadsheet takes for a formula, which may follow a blank as well."""
     text = clean(text or '')
-    return f"'{text}" if text.startswith(('=', '+', '-', '@')) else text
+    return f"'{text}" if text.lstrip().startswith(('=', '+', '-', '@')) else text

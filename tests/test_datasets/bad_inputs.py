@@ -210,7 +210,7 @@ VOC = [
     ('xml json', text(XML, '{}'), *PLAIN),
     ('xml unknown encoding', text(XML, '<?xml version="1.0" encoding="klingon"?><annotation/>'), *PLAIN),
     ('xml other root', text(XML, '<html/>'), 'unreadable annotations', 'root element is <html>', 'root element is <html>'),
-    ('xml of 1 GiB', sparse(XML, 2**30), 'unreadable annotations', 'more than 64 MiB', 'more than 64 MiB'),
+    ('xml of 1 GiB', sparse(XML, 2**30), 'unreadable annotations', 'more than 16 MiB', 'more than 16 MiB'),
     ('xml entity', text(XML, f'{ENTITY}<annotation><filename>&e;</filename></annotation>'), *DOCTYPE),
     ('xml entities of entities', text(XML, f'<!DOCTYPE a [{LAUGHS}]><annotation>&a11;</annotation>'), *DOCTYPE),
     ('xml doctype alone', text(XML, '<!DOCTYPE annotation><annotation/>'), *DOCTYPE),

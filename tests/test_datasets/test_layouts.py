@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mmeff.datasets import read_folder
-from mmeff.datasets.files import read_sizes
+from mmeff.datasets.image_files import read_sizes
 from mmeff.datasets.layouts import Split
 
 CLASSES = ('circle', 'rectangle', 'triangle')

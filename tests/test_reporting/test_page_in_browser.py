@@ -258,6 +258,61 @@ def test_page_with_little_in_it_works(open_page, tmp_path, kind):
     assert page.locator('#inside').is_visible()
 
 
+HOSTILE = (
+    '</script><script>document.title="owned"</script>',
+    '"><svg/onload=document.title="owned"><iframe srcdoc="<script>1</script>">',
+    "javascript:document.title='owned'",
+    '<base href="http://127.0.0.1:9/"><link rel=stylesheet href=a><img src=a>',
+    '<!--${script}$style]]><style>*{display:none}</style>\u2028\u202e\x00',
+    '__proto__',
+)
+
+
+def filled(content, text: str):
+    """The content with one text in place of all its texts, and as another key."""
+    if isinstance(content, str):
+        return text
+    if isinstance(content, list):
+        return [filled(value, text) for value in content]
+    if isinstance(content, dict):
+        return {
+            **{key: filled(value, text) for key, value in content.items()},
+            text: text,
+        }
+    return content
+
+
+@pytest.mark.parametrize('text', HOSTILE)
+def test_nothing_of_a_hostile_result_runs(open_page, tmp_path, text):
+    """`open_page` fails on a dialog, a message of the policy or a request."""
+    for number in range(3):
+        content = filled(benchmark(latency_ms=5 + number), text)
+        content['checkpoint_sha256'] = str(number)
+        content['settings']['image_shape'] = [number, text]
+        write(tmp_path, **{f'hostile{number}': content})
+    report = make_report([write(tmp_path, plain=benchmark('plain'))])
+    path = tmp_path / 'report.html'
+    path.write_text(make_page(report, choose(report, 10)), 'utf-8')
+    page = open_page(path=path)
+    for index in range(4):
+        page.locator('#model').select_option(index=index)
+    page.locator('#filter').fill(text[:20].replace('\x00', ''))
+    page.locator('#every').check()
+    assert 'owned' not in page.title()
+    assert page.locator('#measurements').is_visible()
+    assert page.locator('script:not([type])').count() == 1
+    for tag in (
+        'iframe',
+        'base',
+        'link[rel=stylesheet]',
+        'img',
+        'object',
+        'form',
+        'a[href^="java"]',
+    ):
+        assert page.locator(tag).count() == 0
+
+
 @pytest.mark.skipif(
     not os.environ.get('MMEFF_SCREENSHOT'), reason='MMEFF_SCREENSHOT is not set'
 )

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from mmdet.models.task_modules.assigners import BaseAssigner
 from mmdet.models.task_modules.coders import BaseBBoxCoder
+from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -65,7 +67,9 @@ def multibox_loss(
 ) -> tuple[Tensor, Tensor]:
     """Equations 1 to 3: class loss with hard negatives, smooth L1 loss of positives.
 
-    Both are sums over the batch, divided by its number of positives.
+    Both are sums over the batch, divided by its number of positives. In a distributed
+    training the batch is that of all processes, and the mean of their losses, which their
+    mean gradient is of, is the loss of that batch.
 
     Args:
         class_losses: Of every prior with its label, ``(B, N)``.
@@ -86,7 +90,7 @@ def multibox_loss(
         negative = negative & eligible
     count = (neg_pos_ratio * positive.sum(dim=1)).long().clamp(min=min_negatives)
     used = positive | hardest(class_losses.detach(), negative, count)
-    matches = positive.sum().clamp(min=1)
+    matches = reduce_mean(positive.sum().float()).clamp(min=1 / get_world_size())
     loss_bbox = F.smooth_l1_loss(
         bbox_preds[positive], offsets[positive], reduction='sum', beta=smoothl1_beta
     )
