@@ -1,5 +1,6 @@
 """Evaluate a trained detector."""
 
+from math import isfinite
 from pathlib import Path
 
 from mmdet.evaluation import DumpDetResults
@@ -99,7 +100,11 @@ def _write(
         'checkpoint_sha256': _digest(checkpoint),
         'backend': backend,
         'precision': precision,
-        'metrics': {name: float(value) for name, value in metrics.items()},
+        # NaN is what a class without objects has
+        'metrics': {
+            name: float(value) if isfinite(value) else None
+            for name, value in metrics.items()
+        },
     }
     apart = '' if backend == BASELINE else f'__{backend}__{precision}'
     write_result(result, cfg.work_dir, f'metrics{apart}.json')

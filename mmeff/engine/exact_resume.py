@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 
 from mmeff.engine.checkpoints import INTERRUPTED, last_named, remove_unfinished
@@ -61,6 +61,10 @@ class ExactResumeHook(Hook):
     def before_val_epoch(self, runner) -> None:
         # before, because CheckpointHook saves after it; nothing is saved in between
         runner.message_hub.update_info(EVALUATED, runner.epoch)
+        # Each process has BatchNorm statistics of its own, and a checkpoint those of the
+        # first: all evaluate what is saved. Alone, this does nothing.
+        for buffer in runner.model.buffers():
+            broadcast(buffer)
 
     def after_train_epoch(self, runner) -> None:
         last = last_named(runner.work_dir)

@@ -25,11 +25,13 @@ class Kill:
             start of writing a checkpoint.
         delay: Seconds from then.
         nth: Of the checkpoints that are written.
+        number: Of the signal.
     """
 
     moment: str
     delay: float
     nth: int = 1
+    number: int = signal.SIGKILL
 
 
 def make_kill(rng: random.Random) -> Kill:
@@ -63,11 +65,12 @@ class Watched:
         end = time.monotonic() + kill.delay
         while self.process.poll() is None and time.monotonic() < end:
             time.sleep(0.001)
-        self.process.send_signal(signal.SIGKILL)
+        self.process.send_signal(kill.number)
         self.process.wait()
         self._reader.join()
         self.process.stdout.close()
-        assert self.process.returncode in (0, -signal.SIGKILL), self.text()[-3000:]
+        ends = (0, -signal.SIGKILL, 128 + signal.SIGTERM)
+        assert self.process.returncode in ends, self.text()[-3000:]
         return self.process.returncode != 0
 
     def _is_reached(self, kill: Kill, seen: set[Path]) -> bool:
@@ -88,7 +91,7 @@ class Watched:
         seconds = time.monotonic() - self.began
         return (
             f'{kill.moment:8} {seconds:6.2f} s after the start; '
-            f'resumed from {source[1] if source else "nothing":15} '
+            f'resumed from {source[1] if source else "nothing yet":15} '
             f'last log line {" ".join(places[-1]) if places else "-":14} '
             f'half a file: {left[0] if left else "-"}'
         )
@@ -121,10 +124,14 @@ def finished(folder: Path, data: Path, epochs: int) -> Path:
     return training.run
 
 
-def test_three_kills_change_no_bit(tiny_shapes, tmp_path):
+def test_two_kills_and_a_stop_change_no_bit(tiny_shapes, tmp_path):
     whole = finished(tmp_path / 'whole', tiny_shapes, epochs=2)
     training = Training(tmp_path / 'killed', tiny_shapes, 'train_cfg.max_epochs=2')
-    kills = [Kill('write', 0.002), Kill('training', 0.5), Kill('write', 0.01, nth=2)]
+    kills = [
+        Kill('write', 0.002),
+        Kill('training', 0, number=signal.SIGTERM),
+        Kill('write', 0.01, nth=2),
+    ]
     assert kill_and_compare(training, whole, kills, log=[]) == []
 
 
