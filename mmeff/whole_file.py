@@ -25,7 +25,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'{UNFINISHED}{uuid.uuid4().hex[:12]}-{path.name}')
+    end = path.name[-40:]  # names have a greatest length
+    unfinished = path.with_name(f'{UNFINISHED}{uuid.uuid4().hex[:12]}-{end}')
     try:
         yield unfinished
         with open(unfinished, 'r+b') as file:

@@ -83,3 +83,10 @@ def test_write_without_room_says_how_much_is_needed(tmp_path, small_files):
         LocalBackend().put(bytes(2 * 2**20), path)
     assert path.read_bytes() == b'good'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_names_may_be_as_long_as_the_system_allows(tmp_path):
+    file = tmp_path / f'{"é" * 125}.json'  # 255 bytes
+    with whole_file(file) as unfinished:
+        unfinished.write_text('{}')
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
