@@ -82,6 +82,7 @@ def assert_same(first: dict, second: dict) -> None:
         assert torch.equal(value, second[key]), key
 
 
+@pytest.mark.slow
 def test_two_batches_of_two_make_the_step_of_one_of_four(run):
     # The same matches in both halves, for the loss is divided by their number.
     images = {'train_dataloader.dataset.indices': [0, 1, 1, 0]}
@@ -104,6 +105,7 @@ def averages(trained: list[dict], momentum: float) -> dict[str, torch.Tensor]:
     return mean
 
 
+@pytest.mark.slow
 def test_average_is_evaluated_saved_and_resumed(run, tmp_path):
     WeightsRecorder.trained.clear(), WeightsRecorder.evaluated.clear()
     recorded = "custom_hooks = [*_base_.custom_hooks, dict(type='WeightsRecorder')]\n"
