@@ -1,15 +1,23 @@
 """Shared by all tests: mmeff's hooks first, one thread, the real data when it is there."""
 
 import os
+import shutil
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
 
 import mmeff  # noqa: F401  before anything imports mmdet
+from mmeff import cli
 
-from processes import clean_env
+from processes import DOWNSTREAM, clean_env
+
+TOOLS = Path(__file__).parents[1] / 'tools'
+NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +59,37 @@ def python(tmp_path):
         )
 
     return run
+
+
+@pytest.fixture(scope='module')
+def browser():
+    """A real one, by playwright."""
+    playwright = pytest.importorskip('playwright.sync_api', reason='no playwright')
+    if CHROMIUM is None:
+        pytest.skip(f'no Chromium: none of {", ".join(NAMES)} is on the path')
+    with playwright.sync_playwright() as driver:
+        # containers often have no user namespaces for the sandbox
+        chromium = driver.chromium.launch(
+            executable_path=CHROMIUM, args=['--no-sandbox']
+        )
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def message(tmp_path, monkeypatch, capfd):
+    """message(tool, *arguments) -> the one message of a tool that refuses its input."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(DOWNSTREAM)
+
+    def call(tool: str, *arguments) -> str:
+        file = next(TOOLS.rglob(f'{tool}.py'))
+        loader = SourceFileLoader(tool, str(file))
+        module = module_from_spec(spec_from_loader(tool, loader))
+        loader.exec_module(module)
+        assert cli.run(module.main, [str(a) for a in arguments]) == 2
+        error = capfd.readouterr().err.strip().splitlines()
+        assert error[-1].startswith('error: ')
+        return error[-1]
+
+    return call

@@ -3,7 +3,6 @@
 The browser needs Chromium (`apt-get install chromium`) and Playwright.
 """
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,6 @@ from processes import clean_env
 
 pytestmark = pytest.mark.slow
 
-NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 WIDE, PHONE = {'width': 1280, 'height': 900}, {'width': 390, 'height': 844}
 # Cells and lines of code scroll by themselves; nothing else may reach over the border.
 OVER_THE_BORDER = """[...document.querySelectorAll('article *')].filter(
@@ -39,20 +36,6 @@ def site(tmp_path_factory) -> Path:
     )
     assert done.returncode == 0, done.stderr
     return folder / 'html'
-
-
-@pytest.fixture(scope='module')
-def browser():
-    playwright = pytest.importorskip('playwright.sync_api', reason='no playwright')
-    if CHROMIUM is None:
-        pytest.skip(f'no Chromium: none of {", ".join(NAMES)} is on the path')
-    with playwright.sync_playwright() as driver:
-        # containers often have no user namespaces for the sandbox
-        chromium = driver.chromium.launch(
-            executable_path=CHROMIUM, args=['--no-sandbox']
-        )
-        yield chromium
-        chromium.close()
 
 
 def test_it_builds_without_a_warning_and_has_no_dead_link(site):

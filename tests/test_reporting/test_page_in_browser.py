@@ -6,7 +6,6 @@ it. The picture in the docs is made from the results in a folder by
 """
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,6 @@ from mmeff.reporting.rows import make_report
 
 from result_files import benchmark, evaluation, write
 
-NAMES = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 PICTURE = Path(__file__).parents[2] / 'docs' / 'images' / 'report.png'
 WIDE, PHONE = {'width': 1200, 'height': 900}, {'width': 375, 'height': 800}
 ATTACK = '</script><img src=x onerror=alert(1)>'
@@ -31,20 +28,6 @@ MODELS = {
     'large': (20, 0.38, 4.0),
     ATTACK: (25, 0.20, 3.0),
 }
-
-
-@pytest.fixture(scope='module')
-def browser():
-    playwright = pytest.importorskip('playwright.sync_api', reason='no playwright')
-    if CHROMIUM is None:
-        pytest.skip(f'no Chromium: none of {", ".join(NAMES)} is on the path')
-    with playwright.sync_playwright() as driver:
-        # containers often have no user namespaces for the sandbox
-        chromium = driver.chromium.launch(
-            executable_path=CHROMIUM, args=['--no-sandbox']
-        )
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope='module')

@@ -77,8 +77,8 @@ WAYS = (
 
 
 @pytest.mark.parametrize('way', WAYS)
-def test_no_tool_runs_code_of_a_checkpoint(refusal, tiny_shapes, malicious, way):
-    text = refusal(*calls(malicious, tiny_shapes)[way])
+def test_no_tool_runs_code_of_a_checkpoint(message, tiny_shapes, malicious, way):
+    text = message(*calls(malicious, tiny_shapes)[way])
     assert 'malicious.pth is not plain weights: it names ' in text
     assert 'system' in text
 

@@ -2,13 +2,10 @@
 
 import json
 import shutil
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
 import torch
-from mmengine.logging import MMLogger
 
 from mmeff import cli
 
@@ -16,26 +13,6 @@ from processes import DOWNSTREAM
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 CONFIG = str(DOWNSTREAM / 'configs' / 'by_name.py')
-
-
-@pytest.fixture
-def message(tmp_path, monkeypatch, capfd):
-    """message(tool, *arguments) -> what a failing tool says."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(DOWNSTREAM)
-
-    def call(tool: str, *arguments) -> str:
-        loader = SourceFileLoader(tool, str(TOOLS / f'{tool}.py'))
-        module = module_from_spec(spec_from_loader(tool, loader))
-        loader.exec_module(module)
-        assert cli.run(module.main, [str(a) for a in arguments]) == 2
-        error = capfd.readouterr().err.strip().splitlines()
-        assert error[-1].startswith('error: ')
-        return error[-1]
-
-    yield call
-    # The loggers write to this test's stdout, which is closed when the next one runs.
-    MMLogger._instance_dict.clear()
 
 
 def test_missing_config(message):
