@@ -10,15 +10,10 @@ from mmdet.apis import DetInferencer
 from mmengine.hub import get_config
 
 import mmeff
-from mmeff.apis.model_index import (
-    COLLECTIONS,
-    INDEX,
-    RESULTS,
-    collection_of,
-    model_index,
-    write_model_index,
-)
 from mmeff.errors import UserError
+from mmeff.zoo.collections import COLLECTIONS, collection_of
+from mmeff.zoo.index import INDEX, RESULTS, model_index, write_model_index
+from mmeff.zoo.page import PAGE
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(f'configs/{path.name}' for path in ROOT.glob('configs/*.py'))
@@ -44,7 +39,7 @@ def test_committed_files_are_what_the_tool_writes():
     texts = model_index(ROOT)
     assert {name: (ROOT / name).read_text('utf-8') for name in texts} == texts
     found = {path.relative_to(ROOT).as_posix() for path in ROOT.glob('configs/*/*.yml')}
-    assert found == {*texts} - {INDEX}
+    assert found == {*texts} - {INDEX, PAGE}
 
 
 def test_every_config_is_listed_once():
@@ -135,8 +130,10 @@ def small_clone(folder: Path, config: str = 'vovnet39_retinanet') -> Path:
 
 def test_results_get_task_data_set_and_file(tmp_path):
     small_clone(tmp_path)
-    index, metafile = write_model_index(tmp_path)
+    index, metafile, page = write_model_index(tmp_path)
     assert index == tmp_path / INDEX
+    link = '[box AP 45.7](results/device/bccd/metrics.json)'
+    assert f'| BCCD: {link}<br>BCCD: [mask AP 40.0]' in page.read_text('utf-8')
     (model,) = mmengine.load(metafile)['Models']
     file = 'docs/results/device/bccd/metrics.json'
     same = {'Dataset': 'BCCD', 'file': file}
@@ -161,5 +158,6 @@ def test_a_folder_that_is_no_clone_is_a_message(tmp_path):
 def test_a_config_without_collection_is_a_message():
     assert collection_of('vovnet-v2-39_maskrcnn').name == 'VoVNetV2'
     assert collection_of('ssdlite320_mobilenetv2_coco').name == 'MobileNetV2'
+    assert collection_of('ssdlite320_ghostnet_coco').name == 'GhostNet'
     with pytest.raises(UserError, match=r'yolo\.py belongs to no collection'):
         collection_of('yolo')

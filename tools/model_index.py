@@ -1,4 +1,4 @@
-"""Write model-index.yml and the metafiles of the model zoo, in a clone of mmeff.
+"""Write model-index.yml, the metafiles and the page of the model zoo, in a clone of mmeff.
 
 Its numbers come from the tables of mmeff/fidelity and from the result files below
 docs/results; run it again when a config is added or a result is measured.
@@ -15,7 +15,7 @@ def main(argv=None) -> None:
     parser.add_argument('--root', default='.', help='the clone (default: this folder)')
     args = parser.parse_args(argv)
 
-    from mmeff.apis.model_index import write_model_index
+    from mmeff.zoo.index import write_model_index
 
     for path in write_model_index(args.root):
         print(path)

@@ -33,6 +33,22 @@ DETECTORS = (
         note='published COCO AP 22.2',
     ),
     DetectorRow(
+        'SSDLite320 ShuffleNetV2 1.0x',
+        'ssdlite320_shufflenetv2_coco.py',
+        3_070_885,
+        '0.4155G',
+        size=320,
+        note='not of the paper, which has no SSDLite',
+    ),
+    DetectorRow(
+        'SSDLite320 GhostNet 1.0x',
+        'ssdlite320_ghostnet_coco.py',
+        4_403_881,
+        '0.3832G',
+        size=320,
+        note='not of the paper, which has no SSDLite',
+    ),
+    DetectorRow(
         'SSD300 MobileNetV1',
         'ssd300_mobilenetv1_voc.py',
         5_796_089,

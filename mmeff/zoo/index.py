@@ -1,13 +1,12 @@
 """The model zoo in OpenMMLab's form, written from configs, tables and result files.
 
 `model-index.yml` names one `metafile.yml` for each collection. mim, mmengine's `get_config`
-and mmdet's `DetInferencer` read them. Every number in them stands in another file of the
-repository, which is named beside it: counts come from the tables of `mmeff.fidelity`, times
-and accuracies from the result files below `docs/results`.
+and mmdet's `DetInferencer` read them; `docs/zoo.md` is for people. Every number in them
+stands in another file of the repository, which is named beside it: counts come from the
+tables of `mmeff.fidelity`, times and accuracies from the result files below `docs/results`.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -16,6 +15,8 @@ from mmengine.config import Config
 from mmeff.errors import UserError
 from mmeff.fidelity import DETECTORS
 from mmeff.reporting.rows import BASELINE, Row, make_report, number
+from mmeff.zoo.collections import COLLECTIONS, Collection, collection_of
+from mmeff.zoo.page import PAGE, zoo_page
 
 INDEX = 'model-index.yml'
 HEAD = '# Written by `python tools/model_index.py`; do not edit.\n'
@@ -37,131 +38,8 @@ METRICS = {
 }
 
 
-@dataclass(frozen=True)
-class Collection:
-    """Models of one paper.
-
-    Attributes:
-        name: As it is printed.
-        starts: How the names of its configs begin.
-        page: Its page in docs/.
-        title, arxiv: Of the paper.
-    """
-
-    name: str
-    starts: tuple[str, ...]
-    page: str
-    title: str
-    arxiv: str
-
-    @property
-    def metafile(self) -> str:
-        return f'configs/{self.name.lower()}/metafile.yml'
-
-
-# A config belongs to the collection with the longest beginning that fits.
-COLLECTIONS = (
-    Collection(
-        'DenseNet',
-        ('densenet_',),
-        'densenet',
-        'Densely Connected Convolutional Networks',
-        '1608.06993',
-    ),
-    Collection(
-        'DSOD',
-        ('dsod',),
-        'dsod',
-        'DSOD: Learning Deeply Supervised Object Detectors from Scratch',
-        '1708.01241',
-    ),
-    Collection(
-        'EfficientNet',
-        ('efficientnet_',),
-        'efficientnet',
-        'EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks',
-        '1905.11946',
-    ),
-    Collection(
-        'G-GhostNet',
-        ('g-ghost',),
-        'g_ghost_regnet',
-        'GhostNets on Heterogeneous Devices via Cheap Operations',
-        '2201.03297',
-    ),
-    Collection(
-        'GhostNet',
-        ('ghost',),
-        'ghostnet',
-        'GhostNet: More Features from Cheap Operations',
-        '1911.11907',
-    ),
-    Collection(
-        'MobileNetV1',
-        ('mobilenetv1_',),
-        'mobilenet',
-        'MobileNets: Efficient Convolutional Neural Networks for Mobile Vision '
-        'Applications',
-        '1704.04861',
-    ),
-    Collection(
-        'MobileNetV2',
-        ('mobilenetv2_', 'ssdlite'),
-        'mobilenet',
-        'MobileNetV2: Inverted Residuals and Linear Bottlenecks',
-        '1801.04381',
-    ),
-    Collection(
-        'MobileNetV3',
-        ('mobilenetv3_',),
-        'mobilenet',
-        'Searching for MobileNetV3',
-        '1905.02244',
-    ),
-    Collection(
-        'Pelee',
-        ('pelee',),
-        'peleenet',
-        'Pelee: A Real-Time Object Detection System on Mobile Devices',
-        '1804.06882',
-    ),
-    Collection(
-        'RefineDet',
-        ('refinedet',),
-        'refinedet',
-        'Single-Shot Refinement Neural Network for Object Detection',
-        '1711.06897',
-    ),
-    Collection(
-        'ShuffleNetV2',
-        ('shufflenetv2_',),
-        'shufflenet_v2',
-        'ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design',
-        '1807.11164',
-    ),
-    Collection(
-        'SSD', ('ssd',), 'ssd', 'SSD: Single Shot MultiBox Detector', '1512.02325'
-    ),
-    Collection(
-        'VoVNet',
-        ('vovnet',),
-        'vovnet',
-        'An Energy and GPU-Computation Efficient Backbone Network for Real-Time Object '
-        'Detection',
-        '1904.09730',
-    ),
-    Collection(
-        'VoVNetV2',
-        ('vovnet-v2',),
-        'vovnet',
-        'CenterMask: Real-Time Anchor-Free Instance Segmentation',
-        '1911.06667',
-    ),
-)
-
-
 def write_model_index(root: str | Path = '.') -> list[Path]:
-    """Write `model-index.yml` and all metafiles.
+    """Write `model-index.yml`, all metafiles and the page of the zoo.
 
     Args:
         root: A clone of mmeff.
@@ -182,7 +60,7 @@ def write_model_index(root: str | Path = '.') -> list[Path]:
 
 
 def model_index(root: str | Path = '.') -> dict[str, str]:
-    """Texts of `model-index.yml` and of the metafiles by their paths below `root`.
+    """Texts of `model-index.yml`, the metafiles and the page, by their paths below `root`.
 
     Raises:
         UserError: `root` is no clone of mmeff, a config belongs to no collection, or an
@@ -211,28 +89,8 @@ def model_index(root: str | Path = '.') -> dict[str, str]:
             'Models': models[collection],
         }
         texts[collection.metafile] = _text(content)
+    texts[PAGE] = zoo_page({each: models[each] for each in found})
     return texts
-
-
-def collection_of(config: str) -> Collection:
-    """The collection that a config belongs to, by its name.
-
-    Raises:
-        UserError: There is none.
-    """
-    fitting = [
-        (len(start), collection)
-        for collection in COLLECTIONS
-        for start in collection.starts
-        if config.startswith(start)
-    ]
-    if not fitting:
-        known = ', '.join(start for c in COLLECTIONS for start in c.starts)
-        raise UserError(
-            f'configs/{config}.py belongs to no collection: expected a name that begins '
-            f'with one of {known}; add one to COLLECTIONS in mmeff/apis/model_index.py'
-        )
-    return max(fitting, key=lambda pair: pair[0])[1]
 
 
 def _collection(collection: Collection, configs: list[Config]) -> dict:
@@ -344,7 +202,7 @@ def _data_set(file: str) -> str:
             return DATA_SETS[part]
     raise UserError(
         f'{file}: of which data set? Expected it below a folder called '
-        f'{" or ".join(DATA_SETS)}; add others to DATA_SETS in mmeff/apis/model_index.py'
+        f'{" or ".join(DATA_SETS)}; add others to DATA_SETS in mmeff/zoo/index.py'
     )
 
 
