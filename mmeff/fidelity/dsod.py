@@ -59,4 +59,12 @@ DETECTORS = (
         ('4.8M', '4.6G'),
         FIT,
     ),
+    DetectorRow(
+        'DSOD300 VoVNet-27-slim, COCO',
+        'dsod300_vovnet27-slim_coco.py',
+        11_366_892,
+        '6.986G',
+        size=300,
+        note='with the priors of SSD for COCO and 80 classes; not in a paper',
+    ),
 )

@@ -178,4 +178,49 @@ DETECTORS = (
         '79.593G',
         SHUFFLENET,
     ),
+    _row(
+        'RetinaNet, MobileNetV1 1.0',
+        'mobilenetv1_retinanet',
+        13_080_116,
+        '102.460G',
+        UNPUBLISHED,
+    ),
+    _row(
+        'RetinaNet, ShuffleNetV2 1.0x',
+        'shufflenetv2_retinanet',
+        10_399_836,
+        '96.141G',
+        UNPUBLISHED,
+    ),
+    _row(
+        'RetinaNet, EfficientNet-Lite0',
+        'efficientnet_retinanet',
+        12_494_068,
+        '98.937G',
+        UNPUBLISHED,
+    ),
+    _row(
+        'RetinaNet, Ghost-ResNet-50',
+        'ghost-resnet50_retinanet',
+        22_236_404,
+        '123.776G',
+        UNPUBLISHED,
+    ),
+    _row(
+        'RetinaNet, G-Ghost-RegNet',
+        'g-ghost-regnet_retinanet',
+        19_334_180,
+        '117.960G',
+        UNPUBLISHED,
+    ),
+    _row(
+        'RetinaNet, DenseNet-121',
+        'densenet_retinanet',
+        16_826_996,
+        '131.355G',
+        UNPUBLISHED,
+    ),
+    _row(
+        'RetinaNet, PeleeNet', 'peleenet_retinanet', 11_888_468, '101.635G', UNPUBLISHED
+    ),
 )

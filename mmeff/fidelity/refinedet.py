@@ -106,4 +106,12 @@ DETECTORS = (
         'weights and configuration by the VoVNet authors, no published counts',
         data='voc',
     ),
+    DetectorRow(
+        'RefineDet320 VoVNet-27-slim',
+        'refinedet320_vovnet27-slim_coco.py',
+        8_298_692,
+        '7.980G',
+        size=320,
+        note='with maps of 128 channels, for small machines; not in a paper',
+    ),
 )

@@ -1,5 +1,6 @@
 """Small SSDs: SSDLite (https://arxiv.org/abs/1801.04381, Table 6), Pelee
-(https://arxiv.org/abs/1804.06882) and the SSD300 that it and the VoVNet paper compare with.
+(https://arxiv.org/abs/1804.06882), the SSD300 that it and the VoVNet paper compare with, and
+a head of RTMDet on VoVNet-27-slim.
 """
 
 from mmeff.fidelity.detectors import DetectorRow
@@ -66,5 +67,13 @@ DETECTORS = (
         size=304,
         published=('5.4M', '1.21G'),
         note='published VOC mAP 70.9; 5,417,188 with norms merged into convolutions',
+    ),
+    DetectorRow(
+        "VoVNet-27-slim, RTMDet-tiny's neck and head",
+        'vovnet27-slim_rtmdet.py',
+        9_806_687,
+        '7.440G',
+        size=320,
+        note='not in a paper',
     ),
 )

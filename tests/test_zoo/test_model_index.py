@@ -15,7 +15,7 @@ from mmeff.zoo.collections import COLLECTIONS, collection_of
 from mmeff.zoo.index import INDEX, RESULTS, model_index, write_model_index
 from mmeff.zoo.page import PAGE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CONFIGS = sorted(f'configs/{path.name}' for path in ROOT.glob('configs/*.py'))
 METAFILES = {
     name: mmengine.load(ROOT / name) for name in mmengine.load(ROOT / INDEX)['Import']
