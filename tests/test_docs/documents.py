@@ -13,7 +13,7 @@ DOCUMENTS = [
     *sorted(ROOT.glob('examples/**/*.md')),
     *sorted(p for p in DOCS.rglob('*.md') if '_build' not in p.parts),
 ]
-FENCE = re.compile(r'^( *)```(\w*)\n(.*?)^\1```', re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r'^( *)```([^`\n]*)\n(.*?)^\1```', re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r'^    (\S.*)$', re.MULTILINE)
 INLINE = re.compile(r'`([^`\n]+)`')
 VARIABLE = re.compile(r'[A-Z_]+=')
