@@ -26,8 +26,8 @@ demo: $(VENV)/installed
 	@echo 'pictures: $(DEMO)/predictions/vis; page: $(DEMO)/report/report.html'
 
 # The comparison of docs/results.md: six detectors of five families, trained on BCCD from
-# random weights alike, evaluated, timed in turns and reported. Five hours on two cores;
-# started again, it goes on where it was.
+# random weights alike, evaluated, timed in turns and reported. About five hours on two
+# cores, by estimate; started again, it goes on where it was.
 BCCD ?= data/bccd
 CELLS_OUT ?= work_dirs/bccd
 CELLS := ssdlite320_mobilenetv1_coco ssdlite320_mobilenetv2_coco \

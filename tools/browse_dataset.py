@@ -2,7 +2,7 @@
 
 examples:
   browse_dataset --data data/mine --out pictures             as they are stored
-  browse_dataset vovnet39_maskrcnn --data data/mine --out pictures
+  browse_dataset vovnet39_maskrcnn --data data/mine --out augmented
   browse_dataset config.py --out pictures -n 32 --split val
 """
 
