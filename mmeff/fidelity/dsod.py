@@ -65,6 +65,6 @@ DETECTORS = (
         11_366_892,
         '6.986G',
         size=300,
-        note='with DSOD's priors for COCO and 80 classes; no published number',
+        note="with DSOD's priors for COCO and 80 classes; no published number",
     ),
 )
