@@ -111,7 +111,8 @@ class Preprocess:
         )
         if path is not None:
             sample.set_metainfo({'img_path': path})
-        planes = np.stack(cv2.split(results['img']))
+        planes = np.empty((3, *results['img_shape']), np.uint8)
+        cv2.split(results['img'], list(planes))
         return {'inputs': torch.from_numpy(planes), 'data_samples': sample}
 
 

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmeff.checkpoints.detector import build_detector
 from mmeff.deploy.optimized import optimize
+from mmeff.deploy.postprocess import dense
 from mmeff.deploy.postprocess.boxes import QuickCoder, speed_up_coder
 from mmeff.deploy.postprocess.dense import speed_up_dense
 from mmeff.deploy.postprocess.suppression import best_kept, speed_up_suppression
@@ -107,6 +108,15 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(params=[0, 2**62], ids=['filtered', 'all scores'])
+def _either_way(request, monkeypatch):
+    """Heads with more and with fewer logits than those whose scores are all computed."""
+    monkeypatch.setattr(dense, 'FEW', request.param)
+
+
+BOTH_WAYS = pytest.mark.usefixtures('_either_way')
+
+
 def make_head(name, **test_cfg):
     cfg = {**HEADS, 'refinedet': REFINEDET}[name]
     test_cfg = ConfigDict({**TEST_CFG, **test_cfg})
@@ -171,6 +181,7 @@ def assert_same(own, fast):
         torch.testing.assert_close(found.bboxes, expected.bboxes, rtol=0, atol=1e-4)
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize('batch', [1, 3])
 @pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize('name', [*HEADS, 'refinedet'])
@@ -185,6 +196,7 @@ def test_detections_are_mmdets(name, layout, batch):
     assert_same(own, fast)
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize('name', [*HEADS, 'refinedet'])
 def test_best_of_each_level_enter_the_suppression(name):
     limits = {'nms_pre': 20, 'score_thr': 0.01, 'max_per_img': 300}
@@ -196,6 +208,7 @@ def test_best_of_each_level_enter_the_suppression(name):
     assert len(unlimited[0]) > len(fast[0])
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize('name', [*HEADS, 'refinedet'])
 @pytest.mark.parametrize('batch', [1, 3])
 def test_images_without_detections(name, batch):
@@ -207,6 +220,7 @@ def test_images_without_detections(name, batch):
     assert_same(own, fast)
 
 
+@BOTH_WAYS
 @pytest.mark.parametrize('threshold', [0.0, 0.02, 0.5, 0.9, 1.0])
 @pytest.mark.parametrize('name', ['ssd_sigmoid', 'ssd_softmax', 'retina', 'mmdet_ssd'])
 def test_scores_near_the_threshold_are_on_their_side(name, threshold):
@@ -228,6 +242,7 @@ def test_scores_near_the_threshold_are_on_their_side(name, threshold):
         torch.testing.assert_close(*ordered, rtol=0, atol=1e-6)
 
 
+@BOTH_WAYS
 def test_priors_follow_the_sizes_of_the_maps():
     head = make_head('fcos')
     fast = copy.copy(head)

@@ -56,6 +56,5 @@ class Compiled:
         # less Python than with arrays as arguments, whose wrapper looks at each first
         array = np.ascontiguousarray(inputs.numpy())
         self.request.set_input_tensor(openvino.Tensor(array, shared_memory=True))
-        self.request.infer(share_outputs=True)
-        outputs = (output.data for output in self.request.output_tensors)
+        outputs = self.request.infer(share_outputs=True).to_tuple()
         return tuple(torch.from_numpy(data.copy()).float() for data in outputs)

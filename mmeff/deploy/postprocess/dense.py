@@ -7,6 +7,9 @@ so that the detections are the same::
 
     logits of each level -> best class of each prior -> may be above the threshold?
     logits of these priors -> scores -> those above it -> boxes -> suppression
+
+Where there are `FEW` logits, fewer steps count for more than less arithmetic: the scores of
+all priors are computed, of all levels at once.
 """
 
 import math
@@ -23,6 +26,7 @@ from mmeff.models.dense_heads import SSDHead
 from mmeff.models.dense_heads.candidates import best_of_each
 from mmeff.models.dense_heads.ssd_head import ClassLoss
 
+FEW = 2**16  # logits of a batch
 CERTAIN = 0.99  # of the threshold: no rounding lifts a score from below this over it
 
 Maps = Sequence[Tensor]
@@ -120,21 +124,31 @@ class DensePostprocess:
             each of the `maps`, and in `groups` its level times the batch's images plus
             its image.
         """
-        layout = self._layout(cls_scores)
-        best = torch.cat([self._best(level) for level in layout.split(cls_scores)], 1)
-        may_be = ~(best[:, layout.order] <= _logit(CERTAIN * thr))
-        images, rows = may_be.nonzero(as_tuple=True)
-        scores = self.scores(layout.read(cls_scores, images, rows).float())
-        index, labels = (scores > thr).nonzero(as_tuple=True)
-        images, rows = images[index], rows[index]
-        found = {name: layout.read(level, images, rows) for name, level in maps.items()}
+        layout, batch = self._layout(cls_scores), len(cls_scores[0])
+        if sum(level.numel() for level in cls_scores) <= FEW:
+            scores = self.scores(layout.table(cls_scores).float())
+            images, rows, labels = (scores > thr).nonzero(as_tuple=True)
+            scores = scores[images, rows, labels]
+            found = {name: layout.table(m)[images, rows] for name, m in maps.items()}
+        else:
+            images, rows = self._may_be(cls_scores, thr).nonzero(as_tuple=True)
+            scores = self.scores(layout.read(cls_scores, images, rows).float())
+            index, labels = (scores > thr).nonzero(as_tuple=True)
+            images, rows, scores = images[index], rows[index], scores[index, labels]
+            found = {name: layout.read(m, images, rows) for name, m in maps.items()}
         return {
             **found,
-            'scores': scores[index, labels],
+            'scores': scores,
             'labels': labels,
             'priors': layout.priors[rows],
-            'groups': layout.levels[rows] * len(best) + images,
+            'groups': layout.levels[rows] * batch + images,
         }
+
+    def _may_be(self, cls_scores: Maps, thr: float) -> Tensor:
+        """Whether a prior may have a class above the threshold, ``(B, N)``."""
+        layout = self.layout
+        best = torch.cat([self._best(level) for level in layout.split(cls_scores)], 1)
+        return ~(best[:, layout.order] <= _logit(CERTAIN * thr))
 
     def _best(self, logits: Tensor) -> Tensor:
         """An upper bound of each prior's logits, ``(B, A * H * W)``.
@@ -209,11 +223,20 @@ class _Layout:
         ]
         self.order, self.cells = torch.cat(order), torch.cat(cells)
         self.areas, self.levels = torch.cat(areas), torch.cat(levels)
+        self.places: dict[int, Tensor] = {}
 
     def split(self, maps: Maps) -> Iterator[Tensor]:
         """Views of the maps, ``(B, A, channels of one prior, H * W)``."""
         for level, count in zip(maps, self.counts, strict=True):
             yield level.reshape(len(level), count, -1, level[0, 0].numel())
+
+    def table(self, maps: Maps) -> Tensor:
+        """What is there for all priors, ``(B, N, channels of one prior)``."""
+        flat = torch.cat([level.flatten(1) for level in maps], 1)
+        batch, channels = len(flat), flat.shape[1] // len(self.order)
+        if channels not in self.places:
+            self.places[channels] = self._places(slice(None), channels).flatten()
+        return flat[:, self.places[channels]].view(batch, -1, channels)
 
     def read(self, maps: Maps, images: Tensor, rows: Tensor) -> Tensor:
         """What is there for some priors, ``(M, channels of one prior)``.
@@ -224,10 +247,16 @@ class _Layout:
         """
         flat = torch.cat([level.flatten(1) for level in maps], 1)
         channels = flat.shape[1] // len(self.order)
+        return flat.take(
+            self._places(rows, channels) + (images * flat.shape[1])[:, None]
+        )
+
+    def _places(self, rows: Tensor | slice, channels: int) -> Tensor:
+        """Where some priors have their channels in the maps of an image, one by one."""
         cells = self.cells[rows]
-        first = (self.order[rows] - cells) * channels + cells + images * flat.shape[1]
-        steps = torch.arange(channels, device=flat.device)
-        return flat.take(first[:, None] + self.areas[rows, None] * steps)
+        first = (self.order[rows] - cells) * channels + cells
+        steps = torch.arange(channels, device=cells.device)
+        return first[:, None] + self.areas[rows][:, None] * steps
 
 
 def _take(rows: Rows, index: Tensor) -> Rows:
