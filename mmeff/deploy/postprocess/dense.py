@@ -98,17 +98,24 @@ class DensePostprocess:
             with_nms: Overlapping boxes are suppressed.
         """
         cfg = cfg or self.head.test_cfg
+        layout, batch = self._layout(cls_scores), len(batch_img_metas)
+        images, rows, labels, scores = self._above(cls_scores, cfg.get('score_thr', 0))
+        if len(scores) > cfg['nms_pre']:
+            groups = layout.levels[rows] * batch + images
+            kept = best_of_each(scores, groups, cfg['nms_pre'])
+            images, rows, labels, scores = (
+                values[kept] for values in (images, rows, labels, scores)
+            )
         maps = {'deltas': bbox_preds}
         if score_factors is not None:
             maps['score_factors'] = score_factors
-        found = self._candidates(cls_scores, maps, cfg.get('score_thr', 0))
-        if len(found['scores']) > cfg['nms_pre']:
-            kept = best_of_each(found['scores'], found['groups'], cfg['nms_pre'])
-            found = _take(found, kept)
-        images = found.pop('groups') % len(batch_img_metas)
+        found = {name: layout.read(level, images, rows) for name, level in maps.items()}
+        found |= {'scores': scores, 'labels': labels, 'priors': layout.priors[rows]}
         results = []
         for i, meta in enumerate(batch_img_metas):
-            own = _take(found, images == i) if len(batch_img_metas) > 1 else found
+            own = found
+            if batch > 1:
+                own = {name: values[images == i] for name, values in found.items()}
             results.append(
                 self.head._bbox_post_process(
                     self._boxes(own, meta), cfg, rescale, with_nms, meta
@@ -116,33 +123,20 @@ class DensePostprocess:
             )
         return results
 
-    def _candidates(self, cls_scores: Maps, maps: dict[str, Maps], thr: float) -> Rows:
+    def _above(self, cls_scores: Maps, thr: float) -> tuple[Tensor, ...]:
         """Every class of every prior that is above the threshold, as mmdet orders them.
 
         Returns:
-            Of each its score and label, its box or point as `priors`, what is there in
-            each of the `maps`, and in `groups` its level times the batch's images plus
-            its image.
+            The image, the prior, the label and the score of each, ``(M,)``.
         """
-        layout, batch = self._layout(cls_scores), len(cls_scores[0])
         if sum(level.numel() for level in cls_scores) <= FEW:
-            scores = self.scores(layout.table(cls_scores).float())
+            scores = self.scores(self.layout.table(cls_scores).float())
             images, rows, labels = (scores > thr).nonzero(as_tuple=True)
-            scores = scores[images, rows, labels]
-            found = {name: layout.table(m)[images, rows] for name, m in maps.items()}
-        else:
-            images, rows = self._may_be(cls_scores, thr).nonzero(as_tuple=True)
-            scores = self.scores(layout.read(cls_scores, images, rows).float())
-            index, labels = (scores > thr).nonzero(as_tuple=True)
-            images, rows, scores = images[index], rows[index], scores[index, labels]
-            found = {name: layout.read(m, images, rows) for name, m in maps.items()}
-        return {
-            **found,
-            'scores': scores,
-            'labels': labels,
-            'priors': layout.priors[rows],
-            'groups': layout.levels[rows] * batch + images,
-        }
+            return images, rows, labels, scores[images, rows, labels]
+        images, rows = self._may_be(cls_scores, thr).nonzero(as_tuple=True)
+        scores = self.scores(self.layout.read(cls_scores, images, rows).float())
+        index, labels = (scores > thr).nonzero(as_tuple=True)
+        return images[index], rows[index], labels, scores[index, labels]
 
     def _may_be(self, cls_scores: Maps, thr: float) -> Tensor:
         """Whether a prior may have a class above the threshold, ``(B, N)``."""
@@ -236,7 +230,7 @@ class _Layout:
         batch, channels = len(flat), flat.shape[1] // len(self.order)
         if channels not in self.places:
             self.places[channels] = self._places(slice(None), channels).flatten()
-        return flat[:, self.places[channels]].view(batch, -1, channels)
+        return flat.index_select(1, self.places[channels]).view(batch, -1, channels)
 
     def read(self, maps: Maps, images: Tensor, rows: Tensor) -> Tensor:
         """What is there for some priors, ``(M, channels of one prior)``.
@@ -257,10 +251,6 @@ class _Layout:
         first = (self.order[rows] - cells) * channels + cells
         steps = torch.arange(channels, device=cells.device)
         return first[:, None] + self.areas[rows][:, None] * steps
-
-
-def _take(rows: Rows, index: Tensor) -> Rows:
-    return {name: values[index] for name, values in rows.items()}
 
 
 def _logit(score: float) -> float:
