@@ -16,8 +16,8 @@ def one_by_one(scores, groups, most):
 
 
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16, torch.float16])
-@pytest.mark.parametrize('count', [1, 40, 3000, 70000])
-@pytest.mark.parametrize('kinds', [1, 7, 60])
+@pytest.mark.parametrize('count', [1, 40, 3000, 40000])
+@pytest.mark.parametrize('kinds', [1, 12])
 def test_best_of_each_group_in_the_order_of_ties(dtype, count, kinds):
     generator = torch.Generator().manual_seed(count + kinds)
     scores = torch.rand(count, generator=generator).to(dtype)
